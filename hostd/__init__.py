@@ -1,0 +1,1 @@
+"""hostd: git push, and the code is live."""

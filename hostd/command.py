@@ -1,0 +1,135 @@
+"""The one place that runs programs. A `Command` is a value; a list of words, never a line for a shell.
+
+`Command.env` is the whole environment of the child: nothing of hostd's own is inherited.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, STDOUT
+
+from hostd.errors import Unavailable
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LINE_LIMIT = 16 * 1024  # bytes; a longer line is cut into pieces of this length
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program with its arguments, whole environment, working directory and standard input."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=lambda: {"PATH": PATH, "LANG": "C.UTF-8"})
+    cwd: Path | None = None
+    input: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a Command ended. `status` is negative for a signal; `output` is stdout and stderr together."""
+
+    status: int
+    output: str
+
+
+class CommandFailed(Exception):
+    """A Command that had to succeed did not. Callers turn it into words of their own."""
+
+    def __init__(self, command: Command, result: Result) -> None:
+        super().__init__(f"{command.argv[0]} ended with {result.status}: {result.output[-2000:].strip()}")
+        self.result = result
+
+
+async def run(command: Command, on_line: Callable[[str], None] | None = None) -> Result:
+    """Run to the end; give each line of output to `on_line` as it comes. Never raises for an exit status.
+
+    Cancelled, it kills the child's whole session. Raises Unavailable if the program is not installed.
+    """
+    process = await spawn(command, stdin=PIPE if command.input else DEVNULL, stdout=PIPE, stderr=STDOUT)
+    lines: list[str] = []
+
+    def keep(line: str) -> None:
+        lines.append(line)
+        if on_line:
+            on_line(line)
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_feed(process, command.input))
+            assert process.stdout
+            tasks.create_task(each_line(process.stdout, keep))
+        status = await process.wait()
+    except BaseException:
+        kill_session(process)
+        await asyncio.shield(process.wait())
+        raise
+    return Result(status, "\n".join(lines))
+
+
+async def check(command: Command) -> str:
+    """Run to the end and return the output. Raises CommandFailed if the exit status is not 0."""
+    result = await run(command)
+    if result.status != 0:
+        raise CommandFailed(command, result)
+    return result.output
+
+
+async def spawn(
+    command: Command,
+    *,
+    stdin: int = DEVNULL,
+    stdout: int = DEVNULL,
+    stderr: int = DEVNULL,
+    pass_fds: Sequence[int] = (),
+) -> asyncio.subprocess.Process:
+    """Start a child in a session of its own. Raises Unavailable if the program is not installed."""
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command.argv,
+            env=dict(command.env),
+            cwd=command.cwd,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=tuple(pass_fds),
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise Unavailable(f"{command.argv[0]} is not installed", hint="run: hostd doctor") from error
+
+
+def kill_session(process: asyncio.subprocess.Process) -> None:
+    """SIGKILL for the child and everything else in its session's process group, if still there."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+async def each_line(stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
+    """Decode `stream` into lines of at most LINE_LIMIT bytes; bytes that are not UTF-8 become U+FFFD."""
+    rest = b""
+    while chunk := await stream.read(65536):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            _give(line, on_line)
+        while len(rest) > LINE_LIMIT:
+            _give(rest[:LINE_LIMIT], on_line)
+            rest = rest[LINE_LIMIT:]
+    if rest:
+        _give(rest, on_line)
+
+
+def _give(line: bytes, on_line: Callable[[str], None]) -> None:
+    for start in range(0, max(len(line), 1), LINE_LIMIT):
+        on_line(line[start : start + LINE_LIMIT].decode(errors="replace").rstrip("\r"))
+
+
+async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
+    if process.stdin:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            process.stdin.write(data)
+            await process.stdin.drain()
+        process.stdin.close()

@@ -1,0 +1,49 @@
+"""App, Environment, User: who owns what and where it runs."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+PRODUCTION = "production"
+FIRST_OWNER = 200_000
+
+
+def owner_of(app_id: int) -> int:
+    """The uid (and gid) on this machine that everything of one App belongs to and runs as."""
+    return FIRST_OWNER + app_id
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who may act. `administrator` may do everything on this installation."""
+
+    id: int
+    name: str
+    administrator: bool
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What a user creates and names. `id` is never used again, also after the App is destroyed."""
+
+    id: int
+    name: str
+    owner_id: int
+    created_at: datetime
+    production_branch: str = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A place an App runs. `host` is the name it answers to, without a port."""
+
+    id: int
+    app_id: int
+    app: str
+    name: str
+    branch: str
+    host: str
+
+    @property
+    def label(self) -> str:
+        """`shop-production`: unique on this installation, fit for names of things in the engine."""
+        return f"{self.app}-{self.name}"

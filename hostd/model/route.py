@@ -1,0 +1,42 @@
+"""Route: host -> where it goes. The router's table is made of these and of nothing else."""
+
+from dataclasses import dataclass
+
+from hostd.model.instance import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ToInstances:
+    """Least connections among `endpoints`. Times in seconds: to the first byte (H12), between bytes (H15)."""
+
+    endpoints: tuple[Endpoint, ...]
+    first_byte: float = 30.0
+    idle: float = 55.0
+
+
+@dataclass(frozen=True, slots=True)
+class ToDirectory:
+    """Files straight from `path`, an absolute directory on this machine. `single_page` as in StaticSite."""
+
+    path: str
+    single_page: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToError:
+    """A clear page with a code: H10 crashed, H14 no web process, H81 nothing pushed yet, H80 maintenance."""
+
+    code: str
+
+
+Target = ToInstances | ToDirectory | ToError
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A host name, lower case, without a port, and its Target. `app` and `release` go to the log and headers."""
+
+    host: str
+    target: Target
+    app: str
+    release: str = ""
