@@ -7,14 +7,18 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, STDOUT
+from subprocess import DEVNULL as DEVNULL
+from subprocess import PIPE as PIPE
+from subprocess import STDOUT as STDOUT
 
 from hostd.errors import Unavailable
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+KEPT_LINES = 200
 LINE_LIMIT = 16 * 1024  # bytes; a longer line is cut into pieces of this length
 
 
@@ -47,10 +51,12 @@ class CommandFailed(Exception):
 async def run(command: Command, on_line: Callable[[str], None] | None = None) -> Result:
     """Run to the end; give each line of output to `on_line` as it comes. Never raises for an exit status.
 
+    With `on_line` only the last lines are kept for the Result.
+
     Cancelled, it kills the child's whole session. Raises Unavailable if the program is not installed.
     """
     process = await spawn(command, stdin=PIPE if command.input else DEVNULL, stdout=PIPE, stderr=STDOUT)
-    lines: list[str] = []
+    lines: deque[str] = deque(maxlen=KEPT_LINES if on_line else None)
 
     def keep(line: str) -> None:
         lines.append(line)

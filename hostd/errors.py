@@ -9,6 +9,7 @@
       BuildFailed    the push's own build failed                         422, exit 5
       RolloutFailed  the Release did not start or did not get healthy    422, exit 5
       LimitExceeded  a limit of hostd's was hit; says which              422, exit 5
+      RateLimited    too often in too short a time; says how long to wait 429, exit 6
       Unavailable    this machine lacks or ran out of something          503, exit 6
 
 `message` says what happened in the pusher's words, lower case, no full stop. `hint` is a thing to do, if
@@ -96,6 +97,14 @@ class LimitExceeded(HostdError):
     code = "limit_exceeded"
     http_status = 422
     exit_code = 5
+
+
+class RateLimited(HostdError):
+    """Too often in too short a time. The hint says how long to wait."""
+
+    code = "rate_limited"
+    http_status = 429
+    exit_code = 6
 
 
 class Unavailable(HostdError):

@@ -4,23 +4,30 @@ The Protocols here have one real implementation each and a fake in tests/fakes.p
 """
 
 import asyncio
+import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from hostd.control.secrets import Secrets
 from hostd.engine.base import Engine
 from hostd.git.repos import Repositories
 from hostd.model.app import App, Environment
 from hostd.model.image import Image
-from hostd.model.instance import Endpoint
-from hostd.model.log import RequestRecord
+from hostd.model.instance import Endpoint, Limits
+from hostd.model.log import LogLine, RequestRecord
 from hostd.model.route import Route
 from hostd.model.source import Source
 from hostd.store.database import Database
 from hostd.transcript import Transcript
+
+if TYPE_CHECKING:
+    from hostd.control.keeper import Keeper
+
+_log = logging.getLogger(__name__)
 
 
 class Builder(Protocol):
@@ -102,10 +109,26 @@ class Platform:
     builder: Builder
     engine: Engine
     router: Router
+    secrets: Secrets
     names: Names
     now: Callable[[], datetime]
+    limits: Limits
+    builds: asyncio.Semaphore
+    note: Callable[[LogLine], None]
     background: set[asyncio.Task[None]] = field(default_factory=set)
+    keepers: dict[int, "Keeper"] = field(default_factory=dict)
     locks: dict[int, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+    def later(self, work: Coroutine[None, None, None]) -> None:
+        """Run `work` beside everything else; the platform waits for it (or cancels it) when it closes."""
+        task = asyncio.create_task(work)
+        self.background.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self.background.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("work in the background failed", exc_info=error)
 
     def lock(self, environment: Environment) -> asyncio.Lock:
         """Held while an Environment changes: one Build or Rollout at a time."""

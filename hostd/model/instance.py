@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from hostd.model.image import Image
@@ -88,3 +89,17 @@ class Exit:
 
     status: int
     limit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStatus:
+    """One Instance as `hostd ps` shows it. `release` is a name as `v12`, `instance_id` and `endpoint` are "" before it has one."""
+
+    process: str
+    instance_id: str
+    state: InstanceState
+    since: datetime
+    release: str
+    command: str
+    restarts: int
+    endpoint: str

@@ -1,0 +1,44 @@
+"""What the pushed files say about how to build and run: hostd.toml, Procfile, project.toml."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hostd.build import source_files
+from hostd.model import manifest, procfile
+from hostd.model.buildpack import Project, parse_project
+from hostd.model.image import ProcessType
+from hostd.model.manifest import Manifest
+
+PROCFILE_LIMIT = 2 * 1024 * 1024  # bytes: enough for the parser to name the line that is too long
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The three files; empty where there is none."""
+
+    manifest: Manifest
+    procfile: tuple[ProcessType, ...]
+    project: Project
+
+    @property
+    def processes(self) -> tuple[ProcessType, ...]:
+        """hostd.toml wins over the Procfile."""
+        named = {process.name: process for process in (*self.procfile, *self.manifest.processes)}
+        return tuple(named.values())
+
+    @property
+    def enough(self) -> bool:
+        """Whether the app can run without any Buildpack."""
+        return bool(self.processes or self.manifest.static)
+
+
+def read(app: Path) -> Recipe:
+    """The Recipe in the files at `app`. Raises BuildFailed with the file and, where it can, the line."""
+    hostd_toml = source_files.read(app, manifest.FILE)
+    lines = source_files.read(app, "Procfile", PROCFILE_LIMIT)
+    project = source_files.read(app, "project.toml")
+    return Recipe(
+        manifest.parse(hostd_toml) if hostd_toml is not None else Manifest(),
+        procfile.parse(lines) if lines is not None else (),
+        parse_project(project) if project is not None else Project(),
+    )

@@ -1,0 +1,55 @@
+"""What works on this machine itself, without a server: serve and doctor."""
+
+import asyncio
+from dataclasses import asdict
+from importlib import metadata
+
+from hostd.cli import output
+from hostd.cli.account import Json
+from hostd.errors import Unavailable
+from hostd.settings import Settings, process_environment
+
+
+def serve() -> None:
+    """Run hostd. Its settings are HOSTD_ variables: see the README."""
+    from hostd import wiring
+
+    wiring.serve(Settings.read(process_environment()), output.line)
+
+
+def doctor(json: Json = False) -> None:
+    """Check that this machine has what hostd needs."""
+    from hostd.control.doctor import examine
+
+    settings = Settings.read(process_environment())
+    ports = {
+        "HOSTD_HTTP_PORT": ("0.0.0.0", settings.http_port),  # noqa: S104 (where the router listens)
+        "HOSTD_LISTEN": (settings.listen_address, settings.listen_port),
+    }
+    if settings.https_port:
+        ports["HOSTD_HTTPS_PORT"] = ("0.0.0.0", settings.https_port)  # noqa: S104
+    checks = asyncio.run(examine(settings.data, ports))
+    missing = [check for check in checks if not check.ok]
+    if json:
+        output.as_json([asdict(check) for check in checks])
+    else:
+        output.table(
+            ["", "CHECK", "FOUND", "TO MEND IT"],
+            [
+                ["ok" if check.ok else "!", check.name, check.found, "" if check.ok else check.fix]
+                for check in checks
+            ],
+        )
+    if missing:
+        names = ", ".join(check.name for check in missing)
+        raise Unavailable(
+            f"this machine is not ready: {names}", hint="\n".join(check.fix for check in missing)
+        )
+
+
+def version(json: Json = False) -> None:
+    """Show the version."""
+    number = metadata.version("hostd")
+    if json:
+        return output.as_json({"version": number})
+    output.line(f"hostd {number}")

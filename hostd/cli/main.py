@@ -1,0 +1,44 @@
+"""The command line as a whole, and its edge: failures become words on stderr and an exit code."""
+
+import logging
+import sys
+
+import typer
+
+from hostd.cli import account, admin, apps, machine, output, processes, releases
+from hostd.errors import HostdError
+
+app = typer.Typer(
+    name="hostd",
+    help="Push with git, and the code is live.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: drawing it with rich would cost 200 ms
+)
+app.command()(account.login)
+app.command()(account.logout)
+app.command()(account.whoami)
+app.add_typer(apps.apps, name="apps")
+app.add_typer(processes.ps, name="ps")
+app.command()(processes.logs)
+app.add_typer(processes.config, name="config")
+app.add_typer(releases.releases, name="releases")
+app.command()(releases.rollback)
+app.command("open")(apps.open_app)
+app.add_typer(apps.git_commands, name="git")
+app.add_typer(account.tokens, name="tokens")
+app.add_typer(admin.admin, name="admin")
+app.command()(machine.doctor)
+app.command()(machine.serve)
+app.command()(machine.version)
+
+
+def run() -> None:
+    """Run one command and end the process."""
+    try:
+        app()
+    except HostdError as error:
+        output.fail(error)
+    except Exception:
+        logging.getLogger(__name__).exception("a fault of hostd's own")
+        sys.exit(HostdError.exit_code)

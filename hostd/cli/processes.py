@@ -1,0 +1,124 @@
+"""ps, logs and config."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import typer
+
+from hostd.cli import output
+from hostd.cli.account import Json
+from hostd.cli.api import Api
+from hostd.cli.repository import AppOption, chosen_app
+from hostd.errors import Invalid
+from hostd.model.names import shown
+
+ps = typer.Typer(rich_markup_mode=None, invoke_without_command=True, help="Show what runs, or scale it.")
+config = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Set, unset and list config variables."
+)
+
+
+@ps.callback()
+def list_processes(context: typer.Context, app: AppOption = None, json: Json = False) -> None:
+    """Show every instance and its state."""
+    context.obj = app
+    if context.invoked_subcommand:
+        return
+    found = Api.here().get(f"/apps/{chosen_app(app)}/processes")
+    if json:
+        return output.as_json(found)
+    output.table(
+        ["PROCESS", "STATE", "SINCE", "RELEASE", "RESTARTS", "COMMAND"],
+        [
+            [item["process"], item["state"], output.moment(item["since"]), item["release"]]
+            + [item["restarts"], item["command"]]
+            for item in found
+        ],
+    )
+
+
+@ps.command("scale")
+def scale(
+    context: typer.Context,
+    quantities: Annotated[
+        list[str], typer.Argument(help="As web=2 worker=1.", metavar="PROCESS=QUANTITY...")
+    ],
+    app: AppOption = None,
+) -> None:
+    """Run more or fewer instances of a process type."""
+    wanted = {name: _quantity(name, value) for name, value in _pairs(quantities, "web=2").items()}
+    path = f"/apps/{chosen_app(app, context)}/formation"
+    formation = Api.here().work("PATCH", path, wanted, output.line)
+    output.line(", ".join(f"{name}={quantity}" for name, quantity in formation.items()))
+
+
+def logs(
+    app: AppOption = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes.")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", help="How many of the last.", min=0, max=1500)] = 100,
+    process: Annotated[str | None, typer.Option("-p", "--process", help="As web, worker, router.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print each line as JSON.")] = False,
+) -> None:
+    """Show what the instances printed and what the router served."""
+    path = f"/apps/{chosen_app(app)}/logs"
+    query = {"lines": lines, "process": process, "follow": "true" if follow else None}
+    with Api.here().lines(path, **query) as coming:
+        for line in coming:
+            if json:
+                output.json_line(_parsed(line))
+            else:
+                output.line(line)
+
+
+@config.command("list")
+def list_config(app: AppOption = None, json: Json = False) -> None:
+    """List config variables and their values."""
+    found = Api.here().get(f"/apps/{chosen_app(app)}/config")
+    if json:
+        return output.as_json(found)
+    for name, value in sorted(found.items()):
+        output.line(f"{name}={value}".replace("\n", "\\n"))
+
+
+@config.command("set")
+def set_config(
+    variables: Annotated[list[str], typer.Argument(help="As GREETING=hello.", metavar="NAME=VALUE...")],
+    app: AppOption = None,
+) -> None:
+    """Set config variables, and start the app anew with them."""
+    _change(app, _pairs(variables, "GREETING=hello"))
+
+
+@config.command("unset")
+def unset_config(
+    names: Annotated[list[str], typer.Argument(help="As GREETING.", metavar="NAME...")],
+    app: AppOption = None,
+) -> None:
+    """Unset config variables, and start the app anew without them."""
+    _change(app, dict.fromkeys(names))
+
+
+def _change(app: str | None, changes: Mapping[str, str | None]) -> None:
+    release = Api.here().work("PATCH", f"/apps/{chosen_app(app)}/config", changes, output.line)
+    done = f"{release['name']} is live with it" if release else "the next release will have it"
+    output.line(f"{', '.join(changes)}: {done}")
+
+
+def _pairs(words: Sequence[str], example: str) -> dict[str, str]:
+    for word in words:
+        if "=" not in word:
+            raise Invalid(f"{shown(word)} has no =", hint=f"as: {example}")
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
+
+
+def _quantity(name: str, value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,4}", value):
+        raise Invalid(f"{shown(f'{name}={value}')} is not a quantity", hint="as: web=2")
+    return int(value)
+
+
+def _parsed(line: str) -> Mapping[str, str]:
+    at, _, rest = line.partition(" ")
+    source, _, text = rest.partition(": ")
+    return {"at": at, "source": source, "text": text}

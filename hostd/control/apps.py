@@ -1,0 +1,127 @@
+"""Creating, finding, listing and destroying Apps."""
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from hostd import mounts
+from hostd.control.access import Action, authorize, no_such_app
+from hostd.control.launching import drop_site
+from hostd.control.platform import Platform
+from hostd.control.routing import route_of
+from hostd.errors import Invalid, NotFound
+from hostd.model.app import PRODUCTION, App, Environment, User
+from hostd.model.instance import Instance
+from hostd.model.names import check_app_name
+from hostd.store import apps, environments
+
+STOP_GRACE = 10.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class AppDetails:
+    """An App with where it answers and where to push to."""
+
+    app: App
+    environment: Environment
+    url: str
+    git_url: str
+
+
+async def create_app(platform: Platform, actor: User, name: str) -> App:
+    """A new App of `actor`'s, with production and an empty repository. Raises Invalid, Conflict, Unavailable."""
+    authorize(actor, Action.CREATE_APP)
+    check_app_name(name)
+    app = await platform.db.call(_create, name, actor.id, platform.names.host(name), platform.now())
+    try:
+        await platform.repositories.create(app)
+        await platform.router.publish([route_of(await production_of(platform, app), None, [])])
+    except BaseException:
+        await platform.db.call(apps.destroy, app.id, platform.now())
+        raise
+    return app
+
+
+async def find_app(platform: Platform, actor: User, action: Action, name: str) -> App:
+    """The App called `name`, if `actor` may do `action` to it. Raises NotFound, in the same words for both reasons."""
+    try:
+        app = await platform.db.read(apps.by_name, name)
+    except NotFound as error:
+        raise no_such_app(name) from error
+    authorize(actor, action, app)
+    return app
+
+
+async def list_apps(platform: Platform, actor: User) -> Sequence[AppDetails]:
+    """The Apps `actor` may see, by name."""
+    authorize(actor, Action.LIST_APPS)
+    found = await platform.db.read(_visible, actor)
+    return [_details(platform, app, environment) for app, environment in found]
+
+
+async def app_details(platform: Platform, app: App) -> AppDetails:
+    """One App with its production Environment."""
+    return _details(platform, app, await production_of(platform, app))
+
+
+async def production_of(platform: Platform, app: App) -> Environment:
+    """The Environment that an App's production branch goes to."""
+    return await platform.db.read(environments.by_name, app.id, PRODUCTION)
+
+
+async def destroy_app(platform: Platform, app: App, confirm: str) -> None:
+    """Destroy all there is of an App: what runs, routes, releases, repository, files, logs. Its name stays taken.
+
+    `confirm` has to be the App's name, else Invalid. The record goes first: what a crash leaves behind then belongs
+    to no App, and is cleaned up as such.
+    """
+    if confirm != app.name:
+        raise Invalid(
+            f"destroying {app.name} needs its name as confirmation", hint=f"confirm with: {app.name}"
+        )
+    async with platform.lock(await production_of(platform, app)):
+        its_environments = await platform.db.read(environments.of_app, app.id)
+        await platform.db.call(apps.destroy, app.id, platform.now())
+        for environment in its_environments:
+            if keeper := platform.keepers.pop(environment.id, None):
+                await keeper.let_go()
+        for environment in its_environments:
+            if keeper := platform.keepers.pop(environment.id, None):
+                await keeper.let_go()  # or it would start again what is stopped now
+                drop_site(platform, environment, keeper.release)
+        await platform.router.withdraw([environment.host for environment in its_environments])
+        async with asyncio.TaskGroup() as tasks:
+            for instance in await platform.engine.instances():
+                if instance.spec.tenant == app.id:
+                    tasks.create_task(_stop(platform, instance))
+        await platform.repositories.remove(app)
+        places = [platform.data / "apps" / str(app.id)]
+        places += [platform.data / "logs" / environment.label for environment in its_environments]
+        for mount in mounts.below(places[0]):
+            mounts.unmount(mount)
+        for place in places:
+            await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+
+
+async def _stop(platform: Platform, instance: Instance) -> None:
+    await platform.engine.stop(instance, STOP_GRACE)
+
+
+def _create(connection: Connection, name: str, owner_id: int, host: str, now: datetime) -> App:
+    app = apps.create(connection, name, owner_id, now)
+    environments.create(connection, app, PRODUCTION, app.production_branch, host, now)
+    return app
+
+
+def _visible(connection: Connection, actor: User) -> list[tuple[App, Environment]]:
+    mine = apps.list_all(connection) if actor.administrator else apps.list_of(connection, actor.id)
+    production = {item.app_id: item for item in environments.every(connection) if item.name == PRODUCTION}
+    return [(app, production[app.id]) for app in mine]
+
+
+def _details(platform: Platform, app: App, environment: Environment) -> AppDetails:
+    return AppDetails(app, environment, platform.names.url(environment), platform.names.remote(app))

@@ -1,0 +1,132 @@
+"""Bringing what runs in step with what should: at the start of hostd, and every RECONCILE_EVERY seconds after.
+
+Deciding is `difference`, a pure function; doing is safe to repeat.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hostd.control.keeper import Keeper
+from hostd.control.launching import Slot, site_of, slot_of, slots_of
+from hostd.control.platform import Platform
+from hostd.control.rollout import GRACE
+from hostd.control.routing import route_of
+from hostd.errors import HostdError
+from hostd.model.app import Environment
+from hostd.model.instance import Instance
+from hostd.model.release import Release, ReleaseState
+from hostd.store import builds, environments, formation, releases
+
+RECONCILE_EVERY = 30.0  # seconds
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What the store wants of one Environment: its live Release, if it has one, in these slots."""
+
+    environment: Environment
+    release: Release | None
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """`adopt`: by Environment id, each wanted slot with its running Instance or None. `stop`: nobody wants these."""
+
+    adopt: Mapping[int, Mapping[Slot, Instance | None]]
+    stop: tuple[Instance, ...]
+
+
+def difference(desired: Sequence[Desired], actual: Sequence[Instance]) -> Actions:
+    """What to do so that `actual` becomes `desired`. Of two Instances in one slot the one started last stays."""
+    running = {
+        (instance.spec.environment, instance.spec.release, slot_of(instance)): instance
+        for instance in sorted(actual, key=lambda instance: instance.started_at)
+    }
+    adopt = {
+        want.environment.id: {
+            slot: running.pop((want.environment.label, want.release.number, slot), None)
+            for slot in want.slots
+        }
+        for want in desired
+        if want.release
+    }
+    wanted = {instance.id for slots in adopt.values() for instance in slots.values() if instance}
+    return Actions(adopt, tuple(instance for instance in actual if instance.id not in wanted))
+
+
+async def recover(platform: Platform) -> None:
+    """At start: settle what was cut off, adopt what runs, start what is missing, stop what is not wanted."""
+    await platform.db.call(builds.interrupt_running, platform.now())
+    for release in await platform.db.read(releases.starting, platform.secrets.decrypt_mapping):
+        cut_off = release.move(ReleaseState.FAILED, "hostd was stopped during the rollout")
+        await platform.db.call(releases.move, cut_off)
+    desired = [await _desired(platform, item) for item in await platform.db.read(environments.every)]
+    actions = difference(desired, await platform.engine.instances())
+    async with asyncio.TaskGroup() as tasks:
+        for want in desired:
+            tasks.create_task(_adopt(platform, want, actions.adopt.get(want.environment.id, {})))
+    await _withdraw_strangers(platform, desired)
+    for instance in actions.stop:
+        platform.later(_stop(platform, instance))
+
+
+async def keep_reconciling(platform: Platform) -> None:
+    """Stop what nobody wants, for ever: Instances of destroyed Apps, or left by a rollout that was cut off."""
+    while True:
+        await asyncio.sleep(RECONCILE_EVERY)
+        try:
+            await _stop_strays(platform)
+        except HostdError as error:
+            _log.warning("reconciling failed: %s", error.message)
+
+
+async def _desired(platform: Platform, environment: Environment) -> Desired:
+    live = await platform.db.read(releases.live, environment.id, platform.secrets.decrypt_mapping)
+    quantities = await platform.db.read(formation.of, environment.id)
+    return Desired(environment, live, tuple(slots_of(live, quantities)) if live else ())
+
+
+async def _adopt(platform: Platform, want: Desired, slots: Mapping[Slot, Instance | None]) -> None:
+    if want.release is None:
+        return await platform.router.publish([route_of(want.environment, None, [])])
+    try:
+        site = site_of(platform, want.environment, want.release)
+    except HostdError as error:
+        _log.error("%s: %s", want.environment.label, error.message)
+        site = None
+    keeper = Keeper(platform, want.environment, want.release, site)
+    platform.keepers[want.environment.id] = keeper
+    keeper.keep(slots)
+    await keeper.publish()
+
+
+async def _withdraw_strangers(platform: Platform, desired: Sequence[Desired]) -> None:
+    known = {want.environment.host for want in desired}
+    strangers = [host for host in await platform.router.table() if host not in known]
+    if strangers:
+        await platform.router.withdraw(strangers)
+
+
+async def _stop_strays(platform: Platform) -> None:
+    """Only of Environments at rest: what a rollout is starting belongs to nobody yet."""
+    kept = {instance.id for keeper in platform.keepers.values() for instance in keeper.instances}
+    busy = {
+        keeper.environment.label
+        for keeper in platform.keepers.values()
+        if platform.lock(keeper.environment).locked()
+    }
+    for environment in await platform.db.read(environments.every):
+        if platform.lock(environment).locked():
+            busy.add(environment.label)
+    for instance in await platform.engine.instances():
+        old = platform.now().timestamp() - instance.started_at > 2 * GRACE
+        if instance.id not in kept and instance.spec.environment not in busy and old:
+            await _stop(platform, instance)
+
+
+async def _stop(platform: Platform, instance: Instance) -> None:
+    await platform.engine.stop(instance, GRACE)

@@ -1,0 +1,32 @@
+"""Where an Environment's host goes, as a pure function of its live Release and the Instances that are healthy."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hostd.model.app import Environment
+from hostd.model.instance import Instance
+from hostd.model.release import Release
+from hostd.model.route import Route, Target, ToDirectory, ToError, ToInstances
+
+NOTHING_PUSHED = "H81"
+NO_WEB_PROCESS = "H14"
+CRASHED = "H10"
+WEB = "web"
+
+
+def route_of(
+    environment: Environment, release: Release | None, healthy: Sequence[Instance], site: Path | None = None
+) -> Route:
+    """The Route of `environment`. `healthy` are its web Instances, `site` the directory of a static Release."""
+    target = _target(release, healthy, site)
+    return Route(environment.host, target, environment.app, release.name if release else "")
+
+
+def _target(release: Release | None, healthy: Sequence[Instance], site: Path | None) -> Target:
+    if release is None:
+        return ToError(NOTHING_PUSHED)
+    if release.image.static and site:
+        return ToDirectory(str(site), release.image.static.single_page)
+    if healthy:
+        return ToInstances(tuple(instance.endpoint for instance in healthy))
+    return ToError(CRASHED if release.image.process(WEB) else NO_WEB_PROCESS)

@@ -1,0 +1,94 @@
+"""How many Instances of each ProcessType run, and what runs now."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from hostd.control.access import Action, authorize
+from hostd.control.apps import production_of
+from hostd.control.keeper import Keeper
+from hostd.control.launching import RELEASE_COMMAND, slots_of
+from hostd.control.platform import Platform
+from hostd.control.rollout import drain, start_all
+from hostd.errors import Conflict, Invalid
+from hostd.model.app import App, User
+from hostd.model.instance import ProcessStatus
+from hostd.store import formation as formations
+from hostd.transcript import Transcript
+
+QUANTITY_LIMIT = 100
+
+
+async def scale(
+    platform: Platform, app: App, actor: User, formation: Mapping[str, int], transcript: Transcript
+) -> Mapping[str, int]:
+    """Set the quantities in `formation` (0 to QUANTITY_LIMIT); returns all. What is too much is drained, then stopped.
+
+    Raises Invalid for an unknown process type or quantity, Conflict before the first push, RolloutFailed.
+    """
+    authorize(actor, Action.SCALE, app)
+    environment = await production_of(platform, app)
+    async with platform.lock(environment):
+        keeper = platform.keepers.get(environment.id)
+        if keeper is None:
+            raise Conflict("nothing is deployed yet", hint="push first: git push hostd main")
+        _check(keeper, formation)
+        before = await platform.db.read(formations.of, environment.id)
+        wanted = slots_of(keeper.release, {**before, **formation})
+        missing = [slot for slot in wanted if slot not in keeper.places]
+        surplus = [slot for slot in keeper.places if slot not in wanted]
+        started = await start_all(platform, environment, keeper.release, missing, transcript)
+        await platform.db.call(_store, environment.id, formation)
+        keeper.keep(started)
+        leaving = await keeper.let_go(surplus)
+        await keeper.publish()
+        platform.later(drain(platform, leaving))
+        return _counts(keeper, wanted)
+
+
+async def processes_of(platform: Platform, app: App) -> Sequence[ProcessStatus]:
+    """What runs for the App's production Environment, web first."""
+    environment = await production_of(platform, app)
+    keeper = platform.keepers.get(environment.id)
+    if keeper is None:
+        return []
+    return [
+        ProcessStatus(
+            process=process,
+            instance_id=place.instance.id if place.instance else "",
+            state=place.state,
+            since=place.since,
+            release=keeper.release.name,
+            command=_command(keeper, process),
+            restarts=place.restarts,
+            endpoint=str(place.instance.endpoint) if place.instance else "",
+        )
+        for (process, _), place in sorted(
+            keeper.places.items(), key=lambda item: (item[0][0] != "web", item[0])
+        )
+    ]
+
+
+def _check(keeper: Keeper, formation: Mapping[str, int]) -> None:
+    known = [process.name for process in keeper.release.image.processes if process.name != RELEASE_COMMAND]
+    for name, quantity in formation.items():
+        if name not in known:
+            has = ", ".join(known) or "none: the router serves its files"
+            raise Invalid(f"there is no process type {name[:80]!a}; this release has {has}")
+        if not 0 <= quantity <= QUANTITY_LIMIT:
+            raise Invalid(f"{name}={quantity} is out of range: 0 to {QUANTITY_LIMIT}", hint=f"as: {name}=2")
+
+
+def _counts(keeper: Keeper, wanted: Sequence[tuple[str, int]]) -> Mapping[str, int]:
+    names = [process.name for process in keeper.release.image.processes if process.name != RELEASE_COMMAND]
+    return {name: sum(1 for process, _ in wanted if process == name) for name in names}
+
+
+def _command(keeper: Keeper, name: str) -> str:
+    process = keeper.release.image.process(name)
+    return " ".join(process.command) if process else ""
+
+
+def _store(connection: Connection, environment_id: int, formation: Mapping[str, int]) -> None:
+    for process, quantity in formation.items():
+        formations.set(connection, environment_id, process, quantity)

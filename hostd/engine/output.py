@@ -1,0 +1,240 @@
+"""What Instances print: a file each, which their processes append to whether hostd runs or not, read as it grows.
+
+Nothing here grows without bound: a line is cut, a flood is dropped and counted (L10), a file is cut at the front.
+"""
+
+import asyncio
+import ctypes
+import json
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hostd.model.log import LogLine
+
+LINE_LIMIT = 16 * 1024  # bytes
+CUT = "...(cut)"
+RATE = 2 * 1024 * 1024  # bytes a second, of one Instance
+FILE_LIMIT = 8 * 1024 * 1024  # bytes; what was read beyond that is cut off at the front
+TAIL = 256 * 1024  # bytes kept for `tail`
+KEPT_SECONDS = 600.0  # for `tail`, after the end
+_BUSY, _QUIET = 0.02, 0.1  # seconds between two looks
+_SAVED = 1.0  # seconds between two notes of how far was read
+_COUNTED = 4 * 1024 * 1024  # bytes of a flood whose lines are counted; beyond that the number is estimated
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]")  # all but tab and escape (colours)
+_COLLAPSE_RANGE, _BLOCK = 0x08, 4096  # fallocate(2)
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(eq=False, slots=True)
+class Follower:
+    """One Instance's file and how far it was read. `offset` is where the next line begins."""
+
+    path: Path
+    instance: str
+    environment: str
+    process: str
+    offset: int = 0
+    ended: bool = False
+    position: int = 0  # of the next byte to read; what lies between is in `rest`
+    rest: bytes = b""
+    cutting: bool = False
+    allowed: float = float(RATE)
+    looked: float = 0.0
+    dropped_lines: int = 0
+    dropped_bytes: int = 0
+    reported: float = 0.0
+    drained: float = 0.0  # when, if it has ended and all was read
+    behind: int = 0  # bytes written and not yet read
+    saved: int = -1
+
+    def lines(self, now: float) -> Iterator[LogLine]:
+        """Lines that came since the last look. `now` in seconds of the monotonic clock."""
+        try:
+            self.behind = self.path.stat().st_size - self.position
+        except FileNotFoundError:
+            self.behind = 0
+        if not self.behind and not self.dropped_bytes:
+            return
+        self.allowed = min(float(RATE), self.allowed + (now - self.looked) * RATE)
+        self.looked = now
+        with self.path.open("r+b", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            self.position = min(self.position, size)
+            data = os.pread(file.fileno(), min(size - self.position, int(self.allowed)), self.position)
+            self.allowed -= len(data)
+            self.position += len(data)
+            yield from self._split(data)
+            if size - self.position > RATE:
+                self._drop(file.fileno(), size)
+            if self.position > FILE_LIMIT:
+                self._shorten(file.fileno())
+            self.behind = os.fstat(file.fileno()).st_size - self.position
+        if self.dropped_bytes and (now - self.reported > 1.0 or self.ended):
+            self.reported = now
+            yield self._line(f"L10 dropped={self.dropped_lines} lines ({self.dropped_bytes} bytes)", "hostd")
+            self.dropped_lines = self.dropped_bytes = 0
+
+    def last(self) -> Iterator[LogLine]:
+        """What is left when nothing more can come."""
+        if self.rest and not self.cutting:
+            yield self._line(_text(self.rest))
+        self.rest = b""
+        self.offset = self.position
+
+    def _split(self, data: bytes) -> Iterator[LogLine]:
+        *whole, self.rest = (self.rest + data).split(b"\n")
+        for line in whole:
+            self.offset += len(line) + 1
+            if not self.cutting:
+                yield self._line(_text(line))
+            self.cutting = False
+        if len(self.rest) > LINE_LIMIT:
+            if not self.cutting:
+                yield self._line(_text(self.rest))
+            self.cutting, self.rest, self.offset = True, b"", self.position
+
+    def _drop(self, descriptor: int, size: int) -> None:
+        """Skip a flood to near its end, and let go of the disk it took."""
+        counted = os.pread(descriptor, _COUNTED, self.position)
+        skipped = size - self.position
+        self.dropped_lines += counted.count(b"\n") * skipped // max(len(counted), 1)
+        self.dropped_bytes += skipped
+        os.ftruncate(descriptor, 0)
+        self.position, self.offset, self.rest, self.cutting = 0, 0, b"", False
+
+    def _shorten(self, descriptor: int) -> None:
+        """Cut off what was read. Removing a range loses nothing written meanwhile, as truncating might."""
+        length = (self.offset - TAIL) // _BLOCK * _BLOCK
+        if length > 0 and _collapse(descriptor, length):
+            self.position -= length
+            self.offset -= length
+        elif self.position == os.fstat(descriptor).st_size:  # a file system without that call
+            os.ftruncate(descriptor, 0)
+            self.position, self.offset = 0, 0
+
+    def _line(self, text: str, source: str = "app") -> LogLine:
+        return LogLine(time.time(), self.environment, source, self.process, self.instance, text)
+
+
+class Outputs:
+    """The output files of an installation, below `directory`, and their followers."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._followers: dict[str, Follower] = {}
+        self._saved = 0.0
+
+    def open(self, running: set[str]) -> None:
+        """Go on where an earlier hostd stopped reading; all but the `running` Instances print no more."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in self._directory.glob("*.json"):
+            try:
+                follower = _load(path)
+            except (OSError, ValueError, KeyError):
+                continue
+            follower.ended = follower.instance not in running
+            self._followers[follower.instance] = follower
+
+    def close(self) -> None:
+        """Note how far was read."""
+        self._save()
+
+    def create(self, instance: str, environment: str, process: str) -> int:
+        """A descriptor to which the Instance's processes append. The caller closes it. Raises OSError."""
+        path = self._path(instance)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._followers[instance] = follower = Follower(path, instance, environment, process)
+        _store(follower)
+        return descriptor
+
+    def end(self, instance: str) -> None:
+        """Nothing more can come from this one."""
+        if instance in self._followers:
+            self._followers[instance].ended = True
+
+    def forget(self, instance: str) -> None:
+        """Remove an Instance's output."""
+        self._followers.pop(instance, None)
+        self._path(instance).unlink(missing_ok=True)
+        self._path(instance).with_suffix(".json").unlink(missing_ok=True)
+
+    def tail(self, instance: str, lines: int) -> Sequence[str]:
+        """The last lines, at most those in the last TAIL bytes."""
+        try:
+            with self._path(instance).open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                data = os.pread(file.fileno(), TAIL, max(0, size - TAIL))
+        except OSError:
+            return []
+        found = data.removesuffix(b"\n").split(b"\n") if data else []
+        return [_text(line) for line in found[-lines:]] if lines > 0 else []
+
+    async def lines(self) -> AsyncIterator[LogLine]:
+        """Lines of all as they come, for ever. For one reader: what it took counts as read."""
+        while True:
+            busy, now = False, time.monotonic()
+            for follower in list(self._followers.values()):
+                if follower.drained:
+                    if now - follower.drained > KEPT_SECONDS:
+                        self.forget(follower.instance)
+                    continue
+                ended, before = follower.ended, follower.position
+                for line in follower.lines(now):
+                    yield line
+                busy |= follower.position != before
+                if ended and not follower.behind:
+                    for line in follower.last():
+                        yield line
+                    follower.drained = now
+            if now - self._saved > _SAVED:
+                self._saved = now
+                self._save()
+            await asyncio.sleep(_BUSY if busy else _QUIET)
+
+    def _save(self) -> None:
+        for follower in self._followers.values():
+            if follower.saved != follower.offset:
+                _store(follower)
+
+    def _path(self, instance: str) -> Path:
+        return self._directory / f"{instance}.out"
+
+
+def _text(line: bytes) -> str:
+    text = line[:LINE_LIMIT].decode(errors="replace").removesuffix("\r")
+    return _CONTROL.sub("\ufffd", text) + (CUT if len(line) > LINE_LIMIT else "")
+
+
+def _collapse(descriptor: int, length: int) -> bool:
+    result = _libc.fallocate(descriptor, _COLLAPSE_RANGE, ctypes.c_int64(0), ctypes.c_int64(length))
+    return bool(result == 0)
+
+
+def _store(follower: Follower) -> None:
+    facts = {
+        "environment": follower.environment,
+        "process": follower.process,
+        "offset": follower.offset,
+        "instance": follower.instance,
+    }
+    partial = follower.path.with_suffix(".partial")
+    partial.write_text(json.dumps(facts))
+    partial.rename(follower.path.with_suffix(".json"))
+    follower.saved = follower.offset
+
+
+def _load(path: Path) -> Follower:
+    facts = json.loads(path.read_text())
+    offset = int(facts["offset"])
+    return Follower(
+        path.with_suffix(".out"),
+        facts["instance"],
+        facts["environment"],
+        facts["process"],
+        offset,
+        position=offset,
+    )

@@ -1,0 +1,60 @@
+"""The whole configuration and environment of every git child. Nothing is read from the machine or the repository's
+owner: the environment wins over a repository's own config file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hostd.command import PATH
+
+PACK_LIMIT = 512 * 1024 * 1024  # bytes a client may send in one push
+MEMORY_LIMIT = 2 * 1024 * 1024 * 1024  # address space of one git child, mapped packs included
+HOOKS = Path(__file__).with_name("hooks")
+
+_SETTINGS: Mapping[str, str] = {
+    "core.hooksPath": str(HOOKS),
+    "core.fsync": "committed,reference",
+    "core.symlinks": "true",
+    "core.protectNTFS": "false",  # a file called `con` or `a~1` harms nobody here; fsck still refuses .git aliases
+    "gc.auto": "0",
+    "protocol.file.allow": "never",
+    "receive.advertisePushOptions": "true",
+    "receive.autogc": "false",
+    "receive.denyDeleteCurrent": "ignore",  # model.push refuses it, with a hint
+    "receive.denyDeletes": "false",
+    "receive.denyNonFastForwards": "false",
+    "receive.fsckObjects": "true",
+    "receive.fsck.badFilemode": "error",
+    "receive.fsck.badTimezone": "warn",
+    "receive.fsck.missingSpaceBeforeDate": "warn",
+    "receive.fsck.zeroPaddedFilemode": "warn",  # old histories have them; refusing would lock their owners out
+    "receive.keepAlive": "5",
+    "receive.maxInputSize": str(PACK_LIMIT),
+    "receive.shallowUpdate": "true",
+    "receive.unpackLimit": "1",
+    "safe.directory": "*",
+    "transfer.hideRefs": "refs/hostd",
+    "uploadpack.allowFilter": "true",
+    "uploadpack.hideRefs": "refs/hostd",
+}
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a git child: our settings, no config file of the machine, no home."""
+    env = {
+        "PATH": PATH,
+        "LANG": "C.UTF-8",
+        "HOME": "/nonexistent",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_CONFIG_COUNT": str(len(_SETTINGS)),
+    }
+    for number, (key, value) in enumerate(_SETTINGS.items()):
+        env[f"GIT_CONFIG_KEY_{number}"] = key
+        env[f"GIT_CONFIG_VALUE_{number}"] = value
+    return env | dict(extra or {})
+
+
+def limited(*argv: str) -> tuple[str, ...]:
+    """`argv` as a child whose memory has an end (a 66 KB delta bomb wants 1 GB otherwise)."""
+    return ("prlimit", f"--as={MEMORY_LIMIT}", "--core=0", "--", *argv)

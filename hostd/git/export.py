@@ -1,0 +1,278 @@
+"""Export: the tree of a commit on disk, as a kept base and this push's delta.
+
+The cost of a code-only push must not depend on how many files the app has, so only what differs from the base is
+written (overlayfs merges them: regular files, and whiteouts for what is gone). A delta is always against one base;
+when it grows past a tenth of the files a new base is folded in the background, never on the deploy path.
+
+Files get a modification time made from their content: equal content, equal time, whatever the push. So byte code
+caches stay valid over pushes, ETags made from times are ETags of content, and layers are reproducible.
+"""
+
+import itertools
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hostd import command, files
+from hostd.errors import BuildFailed, Invalid, LimitExceeded, Unavailable
+from hostd.git.config import environment
+from hostd.git.reading import Change, Entry, Reader
+from hostd.model.source import Source
+
+FILES_LIMIT = 100_000
+FILE_SIZE_LIMIT = 100 * 1024 * 1024
+DEPTH_LIMIT = 64
+NAME_LIMIT = 255
+FOLD_AT = 0.1  # of the base's files
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_FIRST_TIME = 1_000_000_000  # 2001; times made from content lie in the 17 years after it
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Where a commit's objects are: the repository, and the push's quarantine while it lasts."""
+
+    repository: Path
+    quarantine: Path | None = None
+
+    def env(self) -> dict[str, str]:
+        """The environment by which a git child finds them."""
+        if self.quarantine is None:
+            return environment({"GIT_DIR": str(self.repository)})
+        return environment(
+            {
+                "GIT_DIR": str(self.repository),
+                "GIT_OBJECT_DIRECTORY": str(self.quarantine),
+                "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(self.repository / "objects"),
+            }
+        )
+
+
+async def export(objects: Objects, commit: str, sources: Path, owner: int) -> Source:
+    """The Source of `commit` below `sources`; everything in it belongs to uid and gid `owner`.
+
+    Raises Invalid or LimitExceeded for a tree that is not to be deployed, Unavailable for a full disk.
+    """
+    with Reader(objects.repository, objects.quarantine) as reader:
+        tree = reader.tree_of(commit)
+        base = _base(sources)
+        whole = sources / f"base-{tree}"
+        if whole.is_dir():
+            return Source(commit, tree, (whole,))
+        if base is None or _needs_git(reader, tree):
+            return Source(commit, tree, (await _whole(objects, reader, tree, sources, owner),))
+        delta = sources / f"delta-{base[:12]}-{tree}"
+        if not delta.is_dir():
+            changes = list(itertools.islice(reader.changes(base, tree), FILES_LIMIT + 1))
+            if len(changes) > max(500, _count(sources, base) // 2):
+                return Source(commit, tree, (await _whole(objects, reader, tree, sources, owner),))
+            _write_delta(reader, tree, changes, delta, owner)
+        return Source(commit, tree, (delta, sources / f"base-{base}"))
+
+
+async def fold(objects: Objects, source: Source, sources: Path, owner: int) -> None:
+    """Make `source` the next base, if its delta has grown enough. For the background."""
+    base = _base(sources)
+    if base is None or len(source.directories) == 1:
+        return
+    with Reader(objects.repository, objects.quarantine) as reader:
+        delta = sum(1 for _ in reader.changes(base, source.tree))
+        if delta > FOLD_AT * _count(sources, base):
+            await _whole(objects, reader, source.tree, sources, owner)
+
+
+def collect(sources: Path, kept: Iterable[str]) -> None:
+    """Remove every export that is neither the base nor among the directories `kept`. For the background."""
+    base = _base(sources)
+    needed = {Path(path).name for path in kept} | {f"base-{base}", "base"}
+    for path in sources.iterdir() if sources.is_dir() else ():
+        if path.name not in needed:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _base(sources: Path) -> str | None:
+    """The tree id of the base that deltas are made against."""
+    try:
+        return (sources / "base").read_text().split()[0]
+    except FileNotFoundError:
+        return None
+
+
+def _count(sources: Path, base: str) -> int:
+    tree, count = (sources / "base").read_text().split()
+    return int(count) if tree == base else 0
+
+
+def _needs_git(reader: Reader, tree: str) -> bool:
+    """True if attributes change what is written (eol, ident, encodings): then only git itself writes it right."""
+    attributes = reader.file(tree, b".gitattributes") or b""
+    return any(word in attributes for word in (b"eol", b"ident", b"working-tree-encoding", b"text"))
+
+
+async def _whole(objects: Objects, reader: Reader, tree: str, sources: Path, owner: int) -> Path:
+    """Write all of `tree` and make it the base."""
+    entries = list(itertools.islice(reader.entries(tree), FILES_LIMIT + 1))
+    _check(entries)
+    partial, target = sources / f"partial-{tree}-{os.getpid()}", sources / f"base-{tree}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(mode=0o755, parents=True)
+    partial.chmod(0o755)
+    env = objects.env() | {
+        "GIT_WORK_TREE": str(partial),
+        "GIT_INDEX_FILE": str(partial.with_suffix(".index")),
+    }
+    result = await command.run(command.Command(("git", "read-tree", "-u", "--reset", tree), env, cwd=partial))
+    partial.with_suffix(".index").unlink(missing_ok=True)
+    if result.status != 0:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise _failure(result.output)
+    _check_pointers(partial, entries)
+    _adopt(partial, entries, owner)
+    partial.rename(target)
+    files.replace(sources / "base", f"{tree} {len(entries)}\n".encode())
+    return target
+
+
+def _failure(output: str) -> Exception:
+    if "No space left" in output or "Disk quota" in output:
+        return Unavailable("the disk of this machine is full: the push could not be written")
+    return BuildFailed(
+        f"the tree could not be written: {output.strip().splitlines()[-1][:200] if output else '?'}"
+    )
+
+
+def _check(entries: Sequence[Entry]) -> None:
+    if len(entries) > FILES_LIMIT:
+        raise LimitExceeded(f"too many files (more than {FILES_LIMIT})", hint="leave out what is generated")
+    for entry in entries:
+        _check_entry(entry)
+
+
+def _check_entry(entry: Entry) -> None:
+    parts = entry.path.split(b"/")
+    if len(parts) > DEPTH_LIMIT:
+        raise LimitExceeded(
+            f"path too deep ({len(parts)} levels, at most {DEPTH_LIMIT}): {_shown(entry.path)}"
+        )
+    if max(map(len, parts)) > NAME_LIMIT:
+        raise LimitExceeded(f"file name too long (at most {NAME_LIMIT} bytes): {_shown(entry.path)}")
+    if entry.submodule:
+        raise Invalid(
+            f"submodule {_shown(entry.path)} refused: submodules are not fetched",
+            hint="commit its files instead: git rm --cached PATH; rm -rf PATH/.git; git add PATH",
+        )
+
+
+def _check_pointers(root: Path, entries: Iterable[Entry]) -> None:
+    """Refuse LFS pointers: the app would get three lines of text for its file."""
+    attributes = root / ".gitattributes"
+    if not attributes.is_file() or attributes.is_symlink() or b"filter=lfs" not in attributes.read_bytes():
+        return
+    for entry in entries:
+        path = os.path.join(os.fsencode(root), entry.path)  # noqa: PTH118 (bytes: names need not be UTF-8)
+        if stat.S_ISREG(entry.mode) and _begins(path, LFS_POINTER):
+            raise _pointer(entry.path)
+
+
+def _begins(path: bytes, prefix: bytes) -> bool:
+    with open(path, "rb") as file:  # noqa: PTH123 (bytes)
+        return file.read(len(prefix)) == prefix
+
+
+def _pointer(path: bytes) -> Invalid:
+    return Invalid(
+        f"LFS pointer found at {_shown(path)}: its content is not in this push",
+        hint="commit the file itself (git lfs migrate export), or fetch it from object storage",
+    )
+
+
+def _write_delta(reader: Reader, tree: str, changes: Sequence[Change], delta: Path, owner: int) -> None:
+    for change in changes:
+        if change.new:
+            _check_entry(change.new)
+    partial = delta.with_name(f"partial-{delta.name}-{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(mode=0o755)
+    os.chown(partial, owner, owner)
+    root = os.fsencode(partial)
+    try:
+        for change in changes:
+            if change.new:
+                _write(reader, root, change.new, owner)
+        for path in _whiteouts(
+            reader, tree, [change.old for change in changes if change.old and not change.new]
+        ):
+            _parents(root, path, owner)
+            os.mknod(os.path.join(root, path), stat.S_IFCHR, os.makedev(0, 0))  # noqa: PTH118
+    except BaseException as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise Unavailable(f"the push could not be written: {error.strerror}") from error
+        raise
+    partial.rename(delta)
+
+
+def _write(reader: Reader, root: bytes, entry: Entry, owner: int) -> None:
+    path = os.path.join(root, entry.path)  # noqa: PTH118
+    _parents(root, entry.path, owner)
+    content = reader.content(entry.sha)
+    if stat.S_ISLNK(entry.mode):
+        os.symlink(content, path)  # noqa: PTH211
+    else:
+        if len(content) < 1024 and content.startswith(LFS_POINTER):
+            raise _pointer(entry.path)
+        with open(path, "wb") as file:  # noqa: PTH123
+            file.write(content)
+        os.chmod(path, 0o755 if entry.mode & 0o100 else 0o644)  # noqa: PTH101
+    os.chown(path, owner, owner, follow_symlinks=False)
+    os.utime(path, (_time(entry.sha), _time(entry.sha)), follow_symlinks=False)
+
+
+def _parents(root: bytes, path: bytes, owner: int) -> None:
+    for end in (index for index, byte in enumerate(path) if byte == ord("/")):
+        parent = os.path.join(root, path[:end])  # noqa: PTH118
+        if not os.path.isdir(parent):  # noqa: PTH112
+            os.mkdir(parent, 0o755)  # noqa: PTH102
+            os.chown(parent, owner, owner)
+
+
+def _whiteouts(reader: Reader, tree: str, gone: Sequence[Entry]) -> list[bytes]:
+    """The highest paths that `gone` took with it; a directory whose last file went is gone itself."""
+    found: set[bytes] = set()
+    for entry in gone:
+        parts = entry.path.split(b"/")
+        for length in range(1, len(parts) + 1):
+            path = b"/".join(parts[:length])
+            there = reader.at(tree, path)
+            if there is None:
+                found.add(path)
+            if there is None or not stat.S_ISDIR(there.mode):
+                break
+    return sorted(found)
+
+
+def _adopt(root: Path, entries: Iterable[Entry], owner: int) -> None:
+    """Give all files their owner and the time made from their content."""
+    top = os.fsencode(root)
+    directories = {b""}
+    for entry in entries:
+        path = os.path.join(top, entry.path)  # noqa: PTH118
+        os.chown(path, owner, owner, follow_symlinks=False)
+        os.utime(path, (_time(entry.sha), _time(entry.sha)), follow_symlinks=False)
+        parent = entry.path.rpartition(b"/")[0]
+        while parent not in directories:
+            directories.add(parent)
+            parent = parent.rpartition(b"/")[0]
+    for directory in directories:
+        os.chown(os.path.join(top, directory), owner, owner)  # noqa: PTH118
+
+
+def _time(sha: bytes) -> int:
+    return _FIRST_TIME + int(sha[:7], 16) * 2
+
+
+def _shown(path: bytes) -> str:
+    return ascii(path[:80].decode(errors="backslashreplace"))

@@ -1,0 +1,222 @@
+"""One `git push` as the server sees it: C git receive-pack as a limited child, gated by the pre-receive hook.
+
+The hook and hostd talk over three inherited pipes: control (refs, from the hook), lines (to the pusher, while the
+push is worked on) and status (0 lets git move the refs). git keeps the objects in quarantine until then: a refused
+push leaves nothing.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hostd import command
+from hostd.command import PIPE
+from hostd.errors import HostdError, LimitExceeded
+from hostd.git.config import environment, limited
+from hostd.git.report import Report
+from hostd.model.push import RefUpdate
+
+UNPACKED_LIMIT = 1024 * 1024 * 1024  # bytes of all objects of a push, inflated
+OBJECT_LIMIT = 100 * 1024 * 1024  # bytes of one file
+OBJECTS_LIMIT = 1_000_000
+DECISION_LIMIT = 3600.0  # seconds a gate may take; builds have limits of their own below it
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What the hook hands over: the refs, the objects in `quarantine`, the options of `git push -o`."""
+
+    repository: Path
+    quarantine: Path
+    updates: tuple[RefUpdate, ...]
+    options: tuple[str, ...]
+
+
+Say = Callable[[str], None]
+Gate = Callable[[Received, Say], Awaitable[None]]
+
+
+class Session:
+    """One push. `gate` is asked once git has the objects; the HostdError it raises is the reason of the refusal."""
+
+    def __init__(self, repository: Path, gate: Gate, *, stateless: bool) -> None:
+        self._repository = repository
+        self._gate = gate
+        self._stateless = stateless
+        self._report = Report()
+        self._process: asyncio.subprocess.Process | None = None
+        self._conversation: asyncio.Task[None] | None = None
+        self._control, self._lines, self._status = (os.pipe() for _ in range(3))
+
+    @property
+    def accepted(self) -> set[str]:
+        """The refs that git moved; complete once `answer` has ended."""
+        return self._report.accepted
+
+    async def open(self) -> None:
+        """Start git. Raises Unavailable if it is not installed."""
+        env = environment(
+            {
+                "HOSTD_CONTROL": str(self._control[1]),
+                "HOSTD_LINES": str(self._lines[0]),
+                "HOSTD_STATUS": str(self._status[0]),
+            }
+        )
+        flags = ("--stateless-rpc",) if self._stateless else ()
+        argv = limited("git", "receive-pack", *flags, str(self._repository))
+        inherited = (self._control[1], self._lines[0], self._status[0])
+        try:
+            self._process = await command.spawn(
+                command.Command(argv, env), stdin=PIPE, stdout=PIPE, stderr=PIPE, pass_fds=inherited
+            )
+        finally:
+            for descriptor in inherited:
+                os.close(descriptor)
+        self._conversation = asyncio.create_task(self._converse())
+
+    async def feed(self, body: AsyncIterable[bytes]) -> None:
+        """Give git the whole request. What comes after git has ended is read and dropped, so that the client
+        reads the report instead of a broken connection."""
+        assert self._process and self._process.stdin
+        stdin = self._process.stdin
+        async for chunk in body:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                stdin.write(chunk)
+                await stdin.drain()
+        stdin.close()
+
+    async def answer(self) -> AsyncIterator[bytes]:
+        """git's answer as it comes, with the true reason of a refusal in it."""
+        assert self._process and self._process.stdout and self._conversation
+        while data := await self._process.stdout.read(65536):
+            if ready := self._report.feed(data):
+                yield ready
+        await self._process.wait()
+        await self._conversation
+        if ready := self._report.end():
+            yield ready
+
+    async def close(self) -> None:
+        """End what is left of the session: the hook sees its pipes close, git drops the quarantine."""
+        if self._conversation:
+            self._conversation.cancel()
+            await asyncio.gather(self._conversation, return_exceptions=True)
+        if self._process and self._process.returncode is None:
+            assert self._process.stdin and self._process.stdout
+            self._process.stdin.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await self._process.stdout.read()
+                    await self._process.wait()
+            command.kill_session(self._process)
+            await self._process.wait()
+
+    async def _converse(self) -> None:
+        """The hostd side of the hook."""
+        lines, status = await _writer(self._lines[1]), await _writer(self._status[1])
+        try:
+            received = await _read_control(self._control[0], self._repository)
+            if received is None:
+                return  # git refused the push before the hook
+            status.write(b"0\n" if await self._ask(received, lines) else b"1\n")
+        finally:
+            lines.close()
+            status.close()
+
+    async def _ask(self, received: Received, lines: asyncio.WriteTransport) -> bool:
+        def say(line: str) -> None:
+            lines.write(line.encode(errors="replace") + b"\n")
+
+        try:
+            async with asyncio.timeout(DECISION_LIMIT):
+                await _check_sizes(received)
+                await self._gate(received, say)
+        except HostdError as error:
+            self._report.refused = error.message
+            say("")
+            for text in filter(None, (error.message, error.hint)):
+                say(f" !     {text}")
+            return False
+        return True
+
+
+async def _read_control(descriptor: int, repository: Path) -> Received | None:
+    """The hook's pid and refs; quarantine and options come from its environment. None if no hook ran."""
+    text = await _until(descriptor, b"\n.\n")
+    if not text.endswith(b".\n"):
+        return None
+    pid, *rows = text.decode(errors="replace").splitlines()[:-1]
+    hook = _environment_of(int(pid))
+    count = int(hook.get(b"GIT_PUSH_OPTION_COUNT", b"0"))
+    return Received(
+        repository,
+        repository / os.fsdecode(hook[b"GIT_OBJECT_DIRECTORY"]),
+        tuple(RefUpdate(*row.split(" ", 2)) for row in rows),
+        tuple(hook[f"GIT_PUSH_OPTION_{n}".encode()].decode(errors="replace") for n in range(count)),
+    )
+
+
+def _environment_of(pid: int) -> dict[bytes, bytes]:
+    raw = Path(f"/proc/{pid}/environ").read_bytes()
+    return dict(item.partition(b"=")[::2] for item in raw.split(b"\0"))
+
+
+async def _writer(descriptor: int) -> asyncio.WriteTransport:
+    """The writing end of a pipe that never blocks the loop; what the other side has not read waits in memory."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(descriptor, "wb"))
+    return transport
+
+
+async def _until(descriptor: int, ending: bytes) -> bytes:
+    """Read until `ending` or the end of the pipe."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb")
+    )
+    try:
+        data = b""
+        while not data.endswith(ending) and (chunk := await reader.read(65536)):
+            data += chunk
+        return data
+    finally:
+        transport.close()
+
+
+async def _check_sizes(received: Received) -> None:
+    """Refuse a push that inflates past the limits: `receive.maxInputSize` only counts packed bytes."""
+    if not received.quarantine.is_dir() or all(update.deletes for update in received.updates):
+        return
+    env = environment({"GIT_DIR": str(received.repository), "GIT_OBJECT_DIRECTORY": str(received.quarantine)})
+    argv = (
+        "git",
+        "cat-file",
+        "--batch-all-objects",
+        "--unordered",
+        "--batch-check=%(objectsize) %(objecttype)",
+    )
+    total = count = largest = 0
+
+    def add(line: str) -> None:
+        nonlocal total, count, largest
+        size, _, kind = line.partition(" ")
+        if size.isdigit():
+            total, count = total + int(size), count + 1
+            largest = max(largest, int(size) if kind == "blob" else 0)
+
+    await command.run(command.Command(limited(*argv), env), add)
+    if largest > OBJECT_LIMIT:
+        raise LimitExceeded(
+            f"a file of {_mib(largest)} in this push; the limit is {_mib(OBJECT_LIMIT)} per file",
+            hint="keep big files in object storage; git rm it and amend, or git filter-repo if it is in the history",
+        )
+    if total > UNPACKED_LIMIT or count > OBJECTS_LIMIT:
+        raise LimitExceeded(f"unpacked size {_mib(total)} in {count} objects exceeds {_mib(UNPACKED_LIMIT)}")
+
+
+def _mib(size: int) -> str:
+    return f"{size / 1024 / 1024:.0f} MiB"

@@ -1,0 +1,77 @@
+"""The bare repositories, one per App, and the exports of their commits."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from hostd import command
+from hostd.errors import Unavailable
+from hostd.git import export
+from hostd.git.config import HOOKS, environment
+from hostd.git.reading import Reader
+from hostd.model.app import App, owner_of
+from hostd.model.source import Source
+
+PACKS_LIMIT = 50
+
+
+class Repositories:
+    """Repositories in `root` (0700), exports below `apps`/<app id>/sources (readable by the App's sandbox)."""
+
+    def __init__(self, root: Path, apps: Path) -> None:
+        self._root = root
+        self._apps = apps
+
+    def open(self) -> None:
+        """Make the directories; remove what pushes that were cut off left. Raises Unavailable for a broken gate."""
+        hook = HOOKS / "pre-receive"
+        if not os.access(hook, os.X_OK):  # git would skip it in silence, and every push would pass
+            raise Unavailable(f"{hook} is missing or not executable", hint="reinstall hostd")
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for leftover in self._root.glob("*.git/objects/tmp_objdir-incoming-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        for partial in self._apps.glob("*/sources/partial-*"):
+            shutil.rmtree(partial, ignore_errors=True)
+
+    async def create(self, app: App) -> None:
+        """An empty repository. Nothing if there is one."""
+        path, branch = self.path(app), f"--initial-branch={app.production_branch}"
+        await command.check(
+            command.Command(("git", "init", "--bare", "--quiet", branch, "--", str(path)), environment())
+        )
+        self.sources(app).mkdir(parents=True, exist_ok=True)
+
+    async def remove(self, app: App) -> None:
+        """Remove the repository and all exports."""
+        await asyncio.to_thread(shutil.rmtree, self.path(app), ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self.sources(app), ignore_errors=True)
+
+    def path(self, app: App) -> Path:
+        """Where the repository of an App is: by its id, never by a name that came from outside."""
+        return self._root / f"{app.id}.git"
+
+    def sources(self, app: App) -> Path:
+        """Where the exports of an App are."""
+        return self._apps / str(app.id) / "sources"
+
+    def reader(self, app: App, quarantine: Path | None = None) -> Reader:
+        """A Reader of the App's repository; close it."""
+        return Reader(self.path(app), quarantine)
+
+    async def export(self, app: App, commit: str, quarantine: Path | None = None) -> Source:
+        """The tree of `commit` on disk. Raises as `export.export` does."""
+        objects = export.Objects(self.path(app), quarantine)
+        return await export.export(objects, commit, self.sources(app), owner_of(app.id))
+
+    async def tidy(self, app: App, commit: str, kept: Iterable[str]) -> None:
+        """For the background, after a push: fold a grown delta, drop exports nobody needs, repack when many packs."""
+        objects = export.Objects(self.path(app))
+        source = await self.export(app, commit)
+        await export.fold(objects, source, self.sources(app), owner_of(app.id))
+        await asyncio.to_thread(export.collect, self.sources(app), kept)
+        packs = self.path(app) / "objects" / "pack"
+        if len(await asyncio.to_thread(lambda: list(packs.glob("*.pack")))) > PACKS_LIMIT:
+            argv = ("git", "repack", "--geometric=2", "-d", "-q")
+            await command.run(command.Command(argv, environment({"GIT_DIR": str(self.path(app))})))

@@ -1,0 +1,39 @@
+"""Routes about the one who asks: who they are, and their Tokens."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from fastapi import APIRouter
+
+from hostd.http.gate import Actor, Works
+from hostd.http.models import Id, NewToken, TokenIssued, TokenShown, UserShown
+from hostd.store import tokens
+
+router = APIRouter(tags=["account"])
+
+
+@router.get("/user")
+async def who_am_i(actor: Actor) -> UserShown:
+    """The User whose Token this is."""
+    return UserShown(name=actor.name, administrator=actor.administrator)
+
+
+@router.get("/tokens")
+async def list_tokens(actor: Actor, platform: Works) -> Sequence[TokenShown]:
+    """Your Tokens, newest first, without their secrets."""
+    return [TokenShown.model_validate(info) for info in await platform.db.read(tokens.list_of, actor.id)]
+
+
+@router.post("/tokens", status_code=201)
+async def create_token(actor: Actor, platform: Works, wanted: NewToken) -> TokenIssued:
+    """A new Token of yours. It is shown this once."""
+    now = platform.now()
+    expires_at = now + timedelta(days=wanted.expires_in_days) if wanted.expires_in_days else None
+    token = await platform.db.call(tokens.issue, actor.id, wanted.name, now, expires_at)
+    return TokenIssued(name=wanted.name, token=token)
+
+
+@router.delete("/tokens/{token_id}", status_code=204)
+async def revoke_token(actor: Actor, platform: Works, token_id: Id) -> None:
+    """From now on this Token opens nothing."""
+    await platform.db.call(tokens.revoke, actor.id, token_id, platform.now())

@@ -1,0 +1,46 @@
+"""Routes about Apps."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from hostd.control.apps import app_details, create_app, destroy_app, list_apps
+from hostd.control.releases import releases_of
+from hostd.http.gate import Actor, TheApp, Works
+from hostd.http.models import AppInfo, AppShown, NewApp
+from hostd.model.release import ReleaseState
+from hostd.store import formation
+
+router = APIRouter(tags=["apps"])
+
+
+@router.get("/apps")
+async def list_(actor: Actor, platform: Works) -> Sequence[AppShown]:
+    """The Apps you may see, by name."""
+    return [AppShown.of(details) for details in await list_apps(platform, actor)]
+
+
+@router.post("/apps", status_code=201)
+async def create(actor: Actor, platform: Works, wanted: NewApp) -> AppShown:
+    """A new App, with a repository to push to."""
+    app = await create_app(platform, actor, wanted.name)
+    return AppShown.of(await app_details(platform, app))
+
+
+@router.get("/apps/{app}")
+async def info(the_app: TheApp, platform: Works) -> AppInfo:
+    """An App, its live Release and its Formation."""
+    details = await app_details(platform, the_app)
+    releases = await releases_of(platform, the_app, 50)
+    live = next((release.name for release in releases if release.state is ReleaseState.LIVE), None)
+    wanted = await platform.db.read(formation.of, details.environment.id)
+    return AppInfo(**AppShown.of(details).model_dump(), release=live, formation=wanted)
+
+
+@router.delete("/apps/{app}", status_code=204)
+async def destroy(
+    the_app: TheApp, platform: Works, confirm: Annotated[str, Query(max_length=100)] = ""
+) -> None:
+    """Destroy an App and all it has. `confirm` is its name, again. The name cannot be used again."""
+    await destroy_app(platform, the_app, confirm)

@@ -1,0 +1,114 @@
+"""The gate in front of every route: who is asking, for which App, and whether POLICY lets them.
+
+A route without a row in POLICY answers nobody; a test finds it before a person does.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+
+from hostd.control.access import Action, authorize
+from hostd.control.apps import find_app
+from hostd.control.logs import LogBook
+from hostd.control.platform import Platform
+from hostd.errors import Forbidden
+from hostd.http.auth import Door
+from hostd.model.app import App, User
+
+
+class Open(Enum):
+    """Routes that the gate lets everybody through to."""
+
+    PUBLIC = "says nothing that is anybody's"
+    OWN_CHECK = "asks the Door and `authorize` itself, as git needs answers of its own kind"
+
+
+POLICY: Mapping[tuple[str, str], Action | Open] = {
+    ("GET", "/healthz"): Open.PUBLIC,
+    ("GET", "/openapi.json"): Open.PUBLIC,
+    ("GET", "/{name}.git/info/refs"): Open.OWN_CHECK,
+    ("POST", "/{name}.git/git-upload-pack"): Open.OWN_CHECK,
+    ("POST", "/{name}.git/git-receive-pack"): Open.OWN_CHECK,
+    ("GET", "/{name}.git/info/lfs/{rest:path}"): Open.OWN_CHECK,
+    ("POST", "/{name}.git/info/lfs/{rest:path}"): Open.OWN_CHECK,
+    ("PUT", "/{name}.git/info/lfs/{rest:path}"): Open.OWN_CHECK,
+    ("GET", "/api/v1/user"): Action.SEE_SELF,
+    ("GET", "/api/v1/tokens"): Action.MANAGE_TOKENS,
+    ("POST", "/api/v1/tokens"): Action.MANAGE_TOKENS,
+    ("DELETE", "/api/v1/tokens/{token_id}"): Action.MANAGE_TOKENS,
+    ("GET", "/api/v1/apps"): Action.LIST_APPS,
+    ("POST", "/api/v1/apps"): Action.CREATE_APP,
+    ("GET", "/api/v1/apps/{app}"): Action.SEE_APP,
+    ("DELETE", "/api/v1/apps/{app}"): Action.DESTROY_APP,
+    ("GET", "/api/v1/apps/{app}/releases"): Action.SEE_APP,
+    ("GET", "/api/v1/apps/{app}/releases/{number}"): Action.SEE_APP,
+    ("POST", "/api/v1/apps/{app}/rollback"): Action.ROLL_BACK,
+    ("GET", "/api/v1/apps/{app}/builds"): Action.SEE_APP,
+    ("GET", "/api/v1/apps/{app}/builds/{build_id}"): Action.SEE_APP,
+    ("GET", "/api/v1/apps/{app}/processes"): Action.SEE_APP,
+    ("PATCH", "/api/v1/apps/{app}/formation"): Action.SCALE,
+    ("GET", "/api/v1/apps/{app}/config"): Action.READ_CONFIG,
+    ("PATCH", "/api/v1/apps/{app}/config"): Action.CHANGE_CONFIG,
+    ("GET", "/api/v1/apps/{app}/logs"): Action.READ_LOGS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who came through the gate, and the App they asked for, if the path names one."""
+
+    user: User
+    app: App | None
+
+
+async def pass_gate(
+    request: Request, _documented: Annotated[object, Depends(HTTPBearer(auto_error=False))]
+) -> Caller:
+    """Raises Unauthorized, RateLimited, NotFound, and Forbidden for a route that nobody has decided about."""
+    row = POLICY.get((request.method, request.scope["route"].path))
+    if not isinstance(row, Action):
+        raise Forbidden("hostd has no rule for who may do this")
+    address = request.client.host if request.client else ""
+    user = await door(request).user(request.headers.get("authorization"), address)
+    name = request.path_params.get("app")
+    if name is None:
+        authorize(user, row)
+        return Caller(user, None)
+    return Caller(user, await find_app(platform(request), user, row, name))
+
+
+def platform(request: Request) -> Platform:
+    """The Platform this server works with."""
+    kept: Platform = request.app.state.platform
+    return kept
+
+
+def door(request: Request) -> Door:
+    """The Door of this server."""
+    kept: Door = request.app.state.door
+    return kept
+
+
+def logbook(request: Request) -> LogBook:
+    """The LogBook of this server."""
+    kept: LogBook = request.app.state.logbook
+    return kept
+
+
+def _actor(caller: Annotated[Caller, Depends(pass_gate)]) -> User:
+    return caller.user
+
+
+def _app(caller: Annotated[Caller, Depends(pass_gate)]) -> App:
+    assert caller.app, "only for routes with {app} in their path"
+    return caller.app
+
+
+Works = Annotated[Platform, Depends(platform)]
+Logs = Annotated[LogBook, Depends(logbook)]
+Actor = Annotated[User, Depends(_actor)]
+TheApp = Annotated[App, Depends(_app)]

@@ -1,0 +1,223 @@
+"""What the API takes and gives, with an example of each. Only the edge knows these."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Path, Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+
+from hostd.control.apps import AppDetails
+from hostd.model.build import Build
+from hostd.model.instance import ProcessStatus
+from hostd.model.release import Release
+
+
+def _whole(text: str) -> str:
+    """JSON can name half a character (a lone surrogate), which no file, header or database can hold."""
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("there is half of a surrogate pair in it")
+    return text
+
+
+Text = Annotated[StrictStr, AfterValidator(_whole)]
+Id = Annotated[int, Path(ge=1, le=2**53)]
+Limit = Annotated[int, Query(ge=1, le=200, examples=[20])]
+Quantity = Annotated[StrictInt, Field(ge=0, le=1000)]
+FormationChanges = Annotated[
+    dict[StrictStr, Quantity], Field(min_length=1, max_length=50, examples=[{"web": 2, "worker": 1}])
+]
+ConfigChanges = Annotated[
+    dict[Text, Text | None],
+    Field(min_length=1, max_length=500, examples=[{"GREETING": "hello", "OLD_NAME": None}]),
+]
+
+
+class Taken(BaseModel):
+    """What comes in: a member that there is none of is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewApp(Taken):
+    """An App to create."""
+
+    name: StrictStr = Field(examples=["shop"])
+
+
+class NewToken(Taken):
+    """A Token to create."""
+
+    name: StrictStr = Field(min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$", examples=["laptop"])
+    expires_in_days: StrictInt | None = Field(None, ge=1, le=3650, examples=[90])
+
+
+class RollbackTo(Taken):
+    """The Release to go back to; without a number, the one before the live one."""
+
+    number: StrictInt | None = Field(None, ge=1, le=2**31, examples=[7])
+
+
+class UserShown(BaseModel):
+    """A User."""
+
+    name: str = Field(examples=["admin"])
+    administrator: StrictBool = Field(examples=[True])
+
+
+class TokenShown(BaseModel):
+    """A Token without its secret."""
+
+    model_config = ConfigDict(from_attributes=True)
+    id: int = Field(examples=[3])
+    name: str = Field(examples=["laptop"])
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+class TokenIssued(BaseModel):
+    """A new Token: the only time it is shown."""
+
+    name: str = Field(examples=["laptop"])
+    token: str = Field(examples=["hst_mzxw6ytboi4dcmrtgq2tknrxha4q"])
+
+
+class AppShown(BaseModel):
+    """An App."""
+
+    name: str = Field(examples=["shop"])
+    url: str = Field(examples=["http://shop.localhost:8080"])
+    git_url: str = Field(examples=["http://localhost:8081/shop.git"])
+    production_branch: str = Field(examples=["main"])
+    created_at: datetime
+
+    @staticmethod
+    def of(details: AppDetails) -> "AppShown":
+        """The App as it is shown."""
+        app = details.app
+        return AppShown(
+            name=app.name,
+            url=details.url,
+            git_url=details.git_url,
+            production_branch=app.production_branch,
+            created_at=app.created_at,
+        )
+
+
+class AppInfo(AppShown):
+    """An App, and what is live."""
+
+    release: str | None = Field(examples=["v12"])
+    formation: Mapping[str, int] = Field(examples=[{"web": 1}])
+
+
+class ReleaseShown(BaseModel):
+    """A Release."""
+
+    name: str = Field(examples=["v12"])
+    number: int = Field(examples=[12])
+    state: str = Field(examples=["live"])
+    reason: str = Field(examples=["push of 1a2b3c4 to main"])
+    commit: str = Field(examples=["1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"])
+    author: str = Field(examples=["admin"])
+    created_at: datetime
+    failure: str = Field(examples=[""])
+    image: str = Field(examples=["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+    buildpacks: Sequence[str] = Field(examples=[["python 1.0"]])
+    processes: Mapping[str, Sequence[str]] = Field(examples=[{"web": ["sh", "-c", "gunicorn app:app"]}])
+
+    @staticmethod
+    def of(release: Release) -> "ReleaseShown":
+        """The Release as it is shown: its config is not part of it."""
+        return ReleaseShown(**_release_members(release))
+
+
+class ReleaseInfo(ReleaseShown):
+    """A Release with the Transcript of the Build that led to it; null for one made without."""
+
+    build: int | None = Field(examples=[31])
+    transcript: str | None = Field(examples=["-----> python 1.0"])
+
+    @staticmethod
+    def with_build(release: Release, build: int | None, transcript: str | None) -> "ReleaseInfo":
+        """The Release as it is shown, with its Build."""
+        return ReleaseInfo(**_release_members(release), build=build, transcript=transcript)
+
+
+class BuildShown(BaseModel):
+    """A Build."""
+
+    id: int = Field(examples=[31])
+    state: str = Field(examples=["succeeded"])
+    commit: str = Field(examples=["1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"])
+    author: str = Field(examples=["admin"])
+    started_at: datetime
+    finished_at: datetime | None
+    reason: str = Field(examples=[""])
+    release: str | None = Field(examples=["v12"])
+
+    @staticmethod
+    def of(build: Build) -> "BuildShown":
+        """The Build as it is shown."""
+        return BuildShown(**_build_members(build))
+
+
+class BuildInfo(BuildShown):
+    """A Build with its Transcript; empty while it runs."""
+
+    transcript: str = Field(examples=["-----> python 1.0"])
+
+    @staticmethod
+    def with_transcript(build: Build, transcript: str) -> "BuildInfo":
+        """The Build as it is shown, with its Transcript."""
+        return BuildInfo(**_build_members(build), transcript=transcript)
+
+
+class ProcessShown(BaseModel):
+    """A running copy of a process type."""
+
+    model_config = ConfigDict(from_attributes=True)
+    process: str = Field(examples=["web"])
+    instance_id: str = Field(examples=["shop-production-web-v12-3f9a"])
+    state: str = Field(examples=["running"])
+    since: datetime
+    release: str = Field(examples=["v12"])
+    command: str = Field(examples=["gunicorn app:app"])
+    restarts: int = Field(examples=[0])
+    endpoint: str = Field(examples=["10.77.0.5:8080"])
+
+    @staticmethod
+    def of(status: ProcessStatus) -> "ProcessShown":
+        """The Instance as it is shown."""
+        return ProcessShown.model_validate(status)
+
+
+def _release_members(release: Release) -> dict[str, Any]:
+    image = release.image
+    return {
+        "name": release.name,
+        "number": release.number,
+        "state": release.state,
+        "reason": release.reason,
+        "commit": release.commit,
+        "author": release.author,
+        "created_at": release.created_at,
+        "failure": release.failure,
+        "image": image.digest,
+        "buildpacks": image.buildpacks,
+        "processes": {process.name: process.command for process in image.processes},
+    }
+
+
+def _build_members(build: Build) -> dict[str, Any]:
+    return {
+        "id": build.id,
+        "state": build.state,
+        "commit": build.commit,
+        "author": build.author,
+        "started_at": build.started_at,
+        "finished_at": build.finished_at,
+        "reason": build.reason,
+        "release": f"v{build.release_number}" if build.release_number else None,
+    }

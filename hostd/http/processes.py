@@ -1,0 +1,71 @@
+"""Routes about what runs: Instances, the Formation, config, logs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Header, Query
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+
+from hostd.control.apps import production_of
+from hostd.control.config import change_config, config_of
+from hostd.control.logs import LINES_LIMIT
+from hostd.control.scale import processes_of, scale
+from hostd.http.gate import Actor, Logs, TheApp, Works
+from hostd.http.models import ConfigChanges, FormationChanges, ProcessShown, ReleaseShown
+from hostd.http.streaming import log_stream, streamed
+
+router = APIRouter(tags=["processes"])
+
+
+@router.get("/apps/{app}/processes")
+async def list_processes(the_app: TheApp, platform: Works) -> Sequence[ProcessShown]:
+    """Every Instance and its state."""
+    return [ProcessShown.of(status) for status in await processes_of(platform, the_app)]
+
+
+@router.patch("/apps/{app}/formation", response_class=StreamingResponse)
+async def change_formation(
+    actor: Actor, the_app: TheApp, platform: Works, changes: Annotated[FormationChanges, Body()]
+) -> StreamingResponse:
+    """Run so many Instances of these process types. Answers with NDJSON lines, then the whole Formation."""
+    return await streamed(
+        platform, lambda transcript: scale(platform, the_app, actor, changes, transcript), dict
+    )
+
+
+@router.get("/apps/{app}/config")
+async def get_config(the_app: TheApp, platform: Works) -> Mapping[str, str]:
+    """The ConfigVars with their values."""
+    return await config_of(platform, the_app)
+
+
+@router.patch("/apps/{app}/config", response_class=StreamingResponse)
+async def patch_config(
+    actor: Actor, the_app: TheApp, platform: Works, changes: Annotated[ConfigChanges, Body()]
+) -> StreamingResponse:
+    """Set ConfigVars; null unsets. Answers with NDJSON lines, then the new Release, or null if none was needed."""
+    return await streamed(
+        platform,
+        lambda transcript: change_config(platform, the_app, actor, changes, transcript),
+        lambda release: ReleaseShown.of(release).model_dump(mode="json") if release else None,
+    )
+
+
+@router.get("/apps/{app}/logs", response_class=PlainTextResponse)
+async def logs(
+    the_app: TheApp,
+    platform: Works,
+    book: Logs,
+    lines: Annotated[int, Query(ge=0, le=LINES_LIMIT, examples=[100])] = 100,
+    process: Annotated[
+        str | None, Query(max_length=63, pattern=r"^[A-Za-z0-9_-]+$", examples=["web"])
+    ] = None,
+    follow: bool = False,
+    accept: Annotated[str, Header()] = "",
+) -> Response:
+    """The last lines, oldest first; with `follow` also those to come, as server-sent events if accepted."""
+    label = (await production_of(platform, the_app)).label
+    if follow:
+        return log_stream(book.follow(label, lines, process), "text/event-stream" in accept)
+    found = await book.recent(label, lines, process)
+    return PlainTextResponse("".join(f"{line}\n" for line in found))

@@ -1,0 +1,61 @@
+"""Routes about Releases and the Builds they come from."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from hostd.control.apps import production_of
+from hostd.control.releases import releases_of, rollback
+from hostd.errors import NotFound
+from hostd.http.gate import Actor, TheApp, Works
+from hostd.http.models import BuildInfo, BuildShown, Id, Limit, ReleaseInfo, ReleaseShown, RollbackTo
+from hostd.http.streaming import streamed
+from hostd.store import builds
+
+router = APIRouter(tags=["releases"])
+
+
+@router.get("/apps/{app}/releases")
+async def list_releases(the_app: TheApp, platform: Works, limit: Limit = 20) -> Sequence[ReleaseShown]:
+    """The last Releases, newest first."""
+    return [ReleaseShown.of(release) for release in await releases_of(platform, the_app, limit)]
+
+
+@router.get("/apps/{app}/releases/{number}")
+async def release_info(the_app: TheApp, platform: Works, number: Id) -> ReleaseInfo:
+    """One Release, with the Transcript of its Build."""
+    releases = await releases_of(platform, the_app, 1_000_000)
+    release = next((release for release in releases if release.number == number), None)
+    if release is None:
+        raise NotFound(f"there is no release v{number}", hint="see which there are: hostd releases")
+    build = await platform.db.read(builds.of_release, release.environment_id, number)
+    transcript = await platform.db.read(builds.transcript_of, build.id) if build else None
+    return ReleaseInfo.with_build(release, build.id if build else None, transcript)
+
+
+@router.post("/apps/{app}/rollback", response_class=StreamingResponse)
+async def roll_back(actor: Actor, the_app: TheApp, platform: Works, wanted: RollbackTo) -> StreamingResponse:
+    """Make a new Release of an earlier one's Image and config. Answers with NDJSON lines, then the Release."""
+    return await streamed(
+        platform,
+        lambda transcript: rollback(platform, the_app, actor, wanted.number, transcript),
+        lambda release: ReleaseShown.of(release).model_dump(mode="json"),
+    )
+
+
+@router.get("/apps/{app}/builds")
+async def list_builds(the_app: TheApp, platform: Works, limit: Limit = 20) -> Sequence[BuildShown]:
+    """The last Builds, newest first."""
+    environment = await production_of(platform, the_app)
+    return [BuildShown.of(build) for build in await platform.db.read(builds.recent, environment.id, limit)]
+
+
+@router.get("/apps/{app}/builds/{build_id}")
+async def build_info(the_app: TheApp, platform: Works, build_id: Id) -> BuildInfo:
+    """One Build with its Transcript."""
+    environment = await production_of(platform, the_app)
+    build = await platform.db.read(builds.by_id, build_id)
+    if build.environment_id != environment.id:
+        raise NotFound(f"there is no build with the id {build_id}")
+    return BuildInfo.with_transcript(build, await platform.db.read(builds.transcript_of, build_id))

@@ -1,0 +1,113 @@
+-- What a request's host goes to. Python decided (table.py); here it is only looked up and decoded.
+local cjson = require "cjson.safe"
+local errors = require "errors"
+
+local routes = ngx.shared.routes
+local var = ngx.var
+
+local CACHE_LIMIT = 20000
+local slots  -- one per worker: whose requests are counted apart, see start.lua
+
+local _M = {}
+
+-- A function of a string, remembered per worker; all is forgotten when CACHE_LIMIT strings were seen.
+local function remembered(make)
+    local cache, size = {}, 0
+    return function(key)
+        local value = cache[key]
+        if value == nil then
+            if size >= CACHE_LIMIT then
+                cache, size = {}, 0
+            end
+            value = make(key)
+            cache[key], size = value, size + 1
+        end
+        return value
+    end
+end
+
+local function endpoint(name)
+    slots = slots or ngx.worker.count()
+    local address, port = name:match("^(.*):(%d+)$")
+    local counters = {}
+    for slot = 0, slots - 1 do
+        counters[slot + 1] = slot .. "|" .. name
+    end
+    return {
+        name = name,
+        address = address,
+        port = tonumber(port),
+        counter = ngx.worker.id() .. "|" .. name,
+        counters = counters,
+    }
+end
+
+local decode = remembered(function(json)
+    local entry = cjson.decode(json)
+    for index, name in ipairs(entry.endpoints or {}) do
+        entry.endpoints[index] = endpoint(name)
+    end
+    return entry
+end)
+
+-- RFC 9110 section 7.2 and RFC 3986 section 3.2.2, without userinfo and address literals in brackets.
+local name_of = remembered(function(field)
+    local name, port = field:lower():match("^([a-z0-9_.-]+):?(%d*)$")
+    if not name or (field:find(":", 1, true) and port == "") or (tonumber(port) or 1) > 65535 then
+        return false
+    end
+    name = name:gsub("%.$", "")
+    return #name > 0 and #name <= 253 and name
+end)
+
+-- The entry for the request's host, or nil.
+function _M.entry()
+    local host = var.host
+    local json = host and routes:get(host)
+    return json and decode(json)
+end
+
+local function send_file(entry)
+    local method = ngx.req.get_method()
+    if method ~= "GET" and method ~= "HEAD" then
+        ngx.header["Allow"] = "GET, HEAD"
+        return errors.send("405")
+    end
+    local uri = var.uri
+    local dotfile = uri:find("/.", 1, true)
+    if dotfile and (dotfile > 1 or uri:sub(1, 13) ~= "/.well-known/" or uri:find("/.", 3, true)) then
+        return errors.send("404")
+    end
+    if uri:byte(-1) == 47 then
+        ngx.req.set_uri(uri .. "index.html")
+    end
+    var.site = entry.path
+    return ngx.exec(entry.single_page and "@single_page" or "@directory")
+end
+
+-- access phase: returns to let nginx pass the request on to the Instance that balancer.lua picks.
+function _M.access()
+    local field = var.http_host
+    local host = field and name_of(field)
+    -- nginx takes the host of an absolute URI before that of the field: they have to agree.
+    if not host or host ~= var.host then
+        return errors.send("H26")
+    end
+    local json = routes:get(host)
+    if not json then
+        return errors.send("H81")
+    end
+    local entry = decode(json)
+    local kind = entry.kind
+    if kind == "instances" then
+        ngx.ctx.entry = entry
+        return
+    elseif kind == "directory" then
+        return send_file(entry)
+    elseif kind == "hostd" then
+        return ngx.exec("@hostd")
+    end
+    return errors.send(entry.code)
+end
+
+return _M

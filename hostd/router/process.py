@@ -1,0 +1,154 @@
+"""nginx as a process: started as a daemon, so that it outlives hostd, and known again by its pid file."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from hostd import command
+from hostd.command import Command
+from hostd.errors import Unavailable
+from hostd.router.config import MIME_TYPES, MODULES
+
+
+def check_installed() -> None:
+    """Raises Unavailable if nginx or its Lua module is not there."""
+    if not any((Path(place) / "nginx").exists() for place in command.PATH.split(":")):
+        raise Unavailable("nginx is not installed", hint="run: apt install nginx-light libnginx-mod-http-lua")
+    for file in (MODULES / "ngx_http_lua_module.so", MODULES / "ndk_http_module.so", MIME_TYPES):
+        if not file.exists():
+            raise Unavailable(
+                f"nginx lacks {file}", hint="run: apt install libnginx-mod-http-lua lua-cjson nginx-common"
+            )
+
+
+def running_pid(directory: Path) -> int | None:
+    """The pid of the master that runs from `directory`, or None."""
+    try:
+        pid = int((directory / "nginx.pid").read_text())
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return None
+    # nginx writes its title over its arguments: "nginx: master process nginx -p DIRECTORY ..."
+    return pid if b"master process" in words and f" {directory}/ ".encode() in words + b" " else None
+
+
+async def start(directory: Path, ports: list[int]) -> int:
+    """Start nginx and return the pid of its master. Raises Unavailable with what nginx said."""
+    _end_orphans(directory)
+    for port in ports:
+        _check_free(port)
+    (directory / "private/control.sock").unlink(missing_ok=True)
+    result = await command.run(_nginx(directory))
+    if result.status != 0:
+        raise Unavailable(f"nginx did not start: {result.output[-2000:].strip()}", hint="run: hostd doctor")
+    await _until(lambda: running_pid(directory) is not None, "nginx wrote no pid file")
+    pid = running_pid(directory)
+    assert pid
+    return pid
+
+
+async def reload(directory: Path, pid: int) -> None:
+    """Let a running nginx take its files anew; open connections stay. Raises Unavailable if they are not valid."""
+    result = await command.run(_nginx(directory, "-t", "-q"))
+    if result.status != 0:
+        raise Unavailable(f"nginx refuses its configuration: {result.output[-2000:].strip()}")
+    before = _workers(pid)
+    os.kill(pid, signal.SIGHUP)
+    await _until(lambda: bool(_workers(pid) - before), "nginx did not take its new configuration")
+
+
+async def stop(directory: Path) -> None:
+    """End nginx and its workers at once."""
+    pid = running_pid(directory)
+    if pid:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        await _until(lambda: not _group_alive(pid), "nginx did not end")
+
+
+async def until_ended(pid: int) -> None:
+    """Return when the process has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def _nginx(directory: Path, *options: str) -> Command:
+    # nginx looks for its modules' Lua libraries on the built-in paths; nothing of the environment is needed.
+    return Command(("nginx", "-p", f"{directory}/", "-c", "nginx.conf", "-e", "error.log", *options))
+
+
+def _end_orphans(directory: Path) -> None:
+    """Workers outlive a master that was killed and hold its ports; they are in its process group."""
+    try:
+        pid = int((directory / "nginx.pid").read_text())
+    except (OSError, ValueError):
+        return
+    if Path(f"/proc/{pid}").exists():
+        return
+    for process in psutil.process_iter(["cmdline"]):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(process.pid) == pid and "nginx: worker" in " ".join(process.info["cmdline"] or ()):
+                os.kill(process.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 2
+    while _group_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
+def _group_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _workers(pid: int) -> set[int]:
+    return {child.pid for child in psutil.Process(pid).children()}
+
+
+def _check_free(port: int) -> None:
+    """Raises Unavailable naming the port and who holds it; nginx itself would try for 2.5 s."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except PermissionError as error:
+            raise Unavailable(f"port {port} needs root", hint="choose a port above 1023") from error
+        except OSError as error:
+            raise Unavailable(
+                f"port {port} is taken by {_holder(port)}",
+                hint="stop that program, or choose another port for hostd",
+            ) from error
+
+
+def _holder(port: int) -> str:
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return "another program"
+
+
+async def _until(true: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        if time.monotonic() > deadline:
+            raise Unavailable(otherwise, hint="run: hostd doctor")
+        await asyncio.sleep(0.01)

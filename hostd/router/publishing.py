@@ -1,0 +1,57 @@
+"""The control side of the running nginx: small JSON requests over its unix socket."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from hostd.errors import LimitExceeded, Unavailable
+
+
+class Control:
+    """A client of control.lua. Every call raises Unavailable if nginx does not answer within 10 s."""
+
+    def __init__(self, socket: Path) -> None:
+        self._client = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=str(socket), retries=1),
+            base_url="http://router",
+            timeout=10.0,
+        )
+
+    async def publish(self, entries: Mapping[str, str]) -> None:
+        """Set entries by host. Raises LimitExceeded if the table has no room for them."""
+        await self._ask("publish", entries)
+
+    async def withdraw(self, hosts: Sequence[str]) -> None:
+        """Remove hosts; those that are not there are no error."""
+        await self._ask("withdraw", hosts)
+
+    async def table(self) -> dict[str, str]:
+        """All entries by host."""
+        answer = await self._ask("table", {})
+        return {host: text for host, text in answer.items() if host}
+
+    async def in_flight(self, endpoints: Sequence[str]) -> int:
+        """How many requests are under way to them, in all workers together."""
+        answer = await self._ask("in-flight", endpoints)
+        return int(answer["count"])
+
+    async def certificate(self, host: str, chain: str, key: str) -> None:
+        """Use this certificate for `host` from the next handshake on."""
+        await self._ask("certificate", {"host": host, "chain": chain, "key": key})
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        await self._client.aclose()
+
+    async def _ask(self, verb: str, request: object) -> Any:
+        try:
+            answer = await self._client.post(f"/{verb}", json=request)
+        except httpx.TransportError as error:
+            raise Unavailable(f"the router does not answer: {error}", hint="run: hostd doctor") from error
+        if answer.status_code == httpx.codes.INSUFFICIENT_STORAGE:
+            raise LimitExceeded(f"the router's table is full: {answer.text}")
+        if answer.status_code != httpx.codes.OK:
+            raise Unavailable(f"the router answered {answer.status_code} to {verb}")
+        return answer.json()

@@ -1,0 +1,82 @@
+-- Runs in the master before any request: the pages and the table from disk, so that nginx serves without hostd.
+local cjson = require "cjson.safe"
+
+local _M = {}
+
+local function read(path)
+    local file = io.open(path, "rb")
+    local content = file and file:read("*a")
+    if file then
+        file:close()
+    end
+    return content
+end
+
+local function load_pages(directory)
+    _M.pages = cjson.decode(read(directory .. "/pages.json"))
+    for code, page in pairs(_M.pages) do
+        page.before, page.after = page.html:match("^(.*){request_id}(.*)$")
+        page.html = page.before .. page.after
+        page.code = code
+    end
+end
+
+-- What an entry becomes after a reboot: then an address may be another app's, until hostd has published anew.
+local function unless_addressed(json)
+    local entry = cjson.decode(json)
+    if not entry.endpoints then
+        return json
+    end
+    return cjson.encode({ kind = "error", code = "H99", app = entry.app, release = entry.release })
+end
+
+local function load_table(directory)
+    local document = cjson.decode(read(directory .. "/table.json") or "")
+    if not document then
+        return
+    end
+    local boot_id = (read("/proc/sys/kernel/random/boot_id") or ""):gsub("%s", "")
+    for host, json in pairs(document.routes) do
+        if document.boot_id ~= boot_id then
+            json = unless_addressed(json)
+        end
+        ngx.shared.routes:set(host, json)
+    end
+end
+
+local function load_certificates(directory)
+    for host in (read(directory .. "/private/certificates/hosts") or ""):gmatch("%S+") do
+        local place = directory .. "/private/certificates/" .. host
+        local chain, key = read(place .. ".crt"), read(place .. ".key")
+        if chain and key then
+            ngx.shared.certificates:set(host, chain .. "\0" .. key)
+        end
+    end
+end
+
+function _M.master(directory, hostd_host)
+    _M.directory = directory
+    _M.generation = tostring(ngx.now())
+    load_pages(directory)
+    load_table(directory)
+    load_certificates(directory)
+    if hostd_host then
+        ngx.shared.routes:set(hostd_host, '{"kind":"hostd","app":"","release":""}')
+    end
+end
+
+-- A worker that takes the place of one that died finds requests counted that nobody will finish.
+function _M.worker()
+    local in_flight = ngx.shared.in_flight
+    local slot = ngx.worker.id() .. "|"
+    if in_flight:incr("starts|" .. slot .. _M.generation, 1, 0) == 1 then
+        return
+    end
+    for _, key in ipairs(in_flight:get_keys(0)) do
+        if key:sub(1, #slot) == slot then
+            in_flight:delete(key)
+        end
+    end
+end
+
+return _M

@@ -1,0 +1,154 @@
+"""What the operator of hostd may set: environment variables, read once, checked here, handed down as values.
+
+Nothing else in hostd looks at the process environment. VARIABLES is the reference; the README shows it as a table.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hostd.errors import Invalid
+from hostd.model.names import shown
+
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+ENGINES = ("local",)
+VARIABLES: Mapping[str, tuple[str, str]] = {
+    "HOSTD_DATA": (
+        "/var/lib/hostd for root, else ~/.local/share/hostd",
+        "absolute path of the directory that holds everything hostd keeps",
+    ),
+    "HOSTD_BASE": ("localhost", "domain the apps live under: an app answers at NAME.BASE"),
+    "HOSTD_HTTP_PORT": ("8080", "port of the router for HTTP, 1 to 65535"),
+    "HOSTD_HTTPS_PORT": ("not set: no TLS", "port of the router for HTTPS, 1 to 65535"),
+    "HOSTD_LISTEN": ("127.0.0.1:8081", "address:port of the API and of git over HTTP"),
+    "HOSTD_PUBLIC_URL": ("http://localhost:8081", "URL at which people and git reach HOSTD_LISTEN"),
+    "HOSTD_ENGINE": ("local", "what runs the instances: local"),
+    "HOSTD_DATABASE": ("hostd.db in HOSTD_DATA", "absolute path of the SQLite database"),
+    "HOSTD_BUILDS_AT_ONCE": ("2", "builds that run at the same time, 1 to 64; more wait in a queue"),
+    "HOSTD_INSTANCE_MEMORY_MB": ("512", "memory of one instance in MB, 32 to 65536"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one hostd. Ports are 1 to 65535; `https_port` None means no TLS."""
+
+    data: Path
+    base: str
+    http_port: int
+    https_port: int | None
+    listen_address: str
+    listen_port: int
+    public_url: str
+    engine: str
+    database: Path
+    builds_at_once: int
+    instance_memory_mb: int
+
+    @staticmethod
+    def read(env: Mapping[str, str]) -> "Settings":
+        """The settings in `env`; a variable that is absent or empty has its default.
+
+        Raises Invalid naming the variable, its value and the rule, also for a HOSTD_ variable there is none of.
+        """
+        _refuse_unknown(env)
+        data = _path(env, "HOSTD_DATA") or _default_data(env)
+        address, port = _listen(env)
+        return Settings(
+            data=data,
+            base=_base(env),
+            http_port=_number(env, "HOSTD_HTTP_PORT", 1, 65535) or 8080,
+            https_port=_number(env, "HOSTD_HTTPS_PORT", 1, 65535),
+            listen_address=address,
+            listen_port=port,
+            public_url=_url(env),
+            engine=_engine(env),
+            database=_path(env, "HOSTD_DATABASE") or data / "hostd.db",
+            builds_at_once=_number(env, "HOSTD_BUILDS_AT_ONCE", 1, 64) or 2,
+            instance_memory_mb=_number(env, "HOSTD_INSTANCE_MEMORY_MB", 32, 65536) or 512,
+        )
+
+
+def process_environment() -> Mapping[str, str]:
+    """The environment hostd itself was started with; for `Settings.read` and for the CLI's own files."""
+    return dict(os.environ)
+
+
+def reference() -> str:
+    """VARIABLES as the Markdown table that the README shows."""
+    rows = [f"| `{name}` | {default} | {meaning} |" for name, (default, meaning) in VARIABLES.items()]
+    return "\n".join(["| Variable | Default | Meaning |", "|---|---|---|", *rows])
+
+
+def _refuse_unknown(env: Mapping[str, str]) -> None:
+    for name in env:
+        if name.startswith("HOSTD_") and name not in VARIABLES:
+            raise Invalid(f"there is no setting {shown(name)}", hint="settings are: " + ", ".join(VARIABLES))
+
+
+def _refusal(name: str, value: str, rule: str) -> Invalid:
+    return Invalid(
+        f"{name} is {shown(value)}, but must be {rule}", hint=f"set or unset {name} and start again"
+    )
+
+
+def _default_data(env: Mapping[str, str]) -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/lib/hostd")
+    return Path(env.get("HOME") or "/") / ".local/share/hostd"
+
+
+def _path(env: Mapping[str, str], name: str) -> Path | None:
+    value = env.get(name, "")
+    if value and (not value.startswith("/") or re.search(r"[:,\\\x00-\x1f]", value)):
+        raise _refusal(
+            name, value, "an absolute path without : , or \\"
+        )  # overlayfs splits its options there
+    return Path(value) if value else None
+
+
+def _number(env: Mapping[str, str], name: str, lowest: int, highest: int) -> int | None:
+    value = env.get(name, "")
+    if not value:
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}", value) or not lowest <= int(value) <= highest:
+        raise _refusal(name, value, f"a whole number from {lowest} to {highest}")
+    return int(value)
+
+
+def _base(env: Mapping[str, str]) -> str:
+    value = env.get("HOSTD_BASE") or "localhost"
+    if not _HOST.fullmatch(value):
+        raise _refusal("HOSTD_BASE", value, "a domain in lower case, as apps.example.org")
+    return value
+
+
+def _listen(env: Mapping[str, str]) -> tuple[str, int]:
+    value = env.get("HOSTD_LISTEN") or "127.0.0.1:8081"
+    parts = re.fullmatch(r"([0-9.]{7,15}|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", value)
+    if not parts or not 1 <= int(parts[2]) <= 65535:
+        raise _refusal("HOSTD_LISTEN", value, "address:port, as 127.0.0.1:8081 or [::1]:8081")
+    return parts[1].strip("[]"), int(parts[2])
+
+
+def _url(env: Mapping[str, str]) -> str:
+    value = env.get("HOSTD_PUBLIC_URL") or "http://localhost:8081"
+    rule = "http:// or https://, a host and perhaps a port, no path"
+    try:
+        parts = urlsplit(value)
+        plain = parts.scheme in ("http", "https") and parts.port != 0 and parts.path in ("", "/")
+    except ValueError as error:
+        raise _refusal("HOSTD_PUBLIC_URL", value, rule) from error
+    if not plain or not re.fullmatch(r"[a-zA-Z0-9.:\[\]-]+", parts.netloc) or parts.query or parts.fragment:
+        raise _refusal("HOSTD_PUBLIC_URL", value, rule)
+    return value.rstrip("/")
+
+
+def _engine(env: Mapping[str, str]) -> str:
+    value = env.get("HOSTD_ENGINE") or "local"
+    if value not in ENGINES:
+        raise _refusal("HOSTD_ENGINE", value, "one of: " + ", ".join(ENGINES))
+    return value

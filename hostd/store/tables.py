@@ -1,0 +1,160 @@
+"""The tables as they are now; `migrations` holds how they came to be, and a test compares the two.
+
+Times are integers: microseconds since the epoch, UTC. Secrets come encrypted and go encrypted.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware datetime, kept as microseconds since the epoch: exact, sortable, the same in every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """A naive datetime raises TypeError: it would be somebody's local time."""
+        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """The same moment, in UTC."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("administrator", Boolean, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("name", String, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime),
+    Column("revoked_at", UtcTime),
+    Column("last_used_at", UtcTime),
+    sqlite_autoincrement=True,
+)
+
+# The row of a destroyed App stays: its name is never given to anybody again, nor its id, which is also a uid.
+apps = Table(
+    "apps",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("owner_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("production_branch", String, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("destroyed_at", UtcTime),
+    sqlite_autoincrement=True,
+)
+
+environments = Table(
+    "environments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("app_id", ForeignKey("apps.id"), nullable=False),
+    Column("name", String, nullable=False),
+    Column("branch", String, nullable=False),
+    Column("host", String, nullable=False, unique=True),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("app_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+config_vars = Table(
+    "config_vars",
+    metadata,
+    Column("environment_id", ForeignKey("environments.id"), primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+formation = Table(
+    "formation",
+    metadata,
+    Column("environment_id", ForeignKey("environments.id"), primary_key=True),
+    Column("process", String, primary_key=True),
+    Column("quantity", Integer, nullable=False),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("environment_id", ForeignKey("environments.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("image", Text, nullable=False),
+    Column("config", LargeBinary, nullable=False),
+    Column("commit_id", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("author", String, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("failure", Text, nullable=False),
+    UniqueConstraint("environment_id", "number"),
+    sqlite_autoincrement=True,
+)
+_LIVE = text("state = 'live'")
+Index("one_live_release", releases.c.environment_id, unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE)
+
+builds = Table(
+    "builds",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("environment_id", ForeignKey("environments.id"), nullable=False, index=True),
+    Column("commit_id", String(64), nullable=False),
+    Column("author", String, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("reason", Text, nullable=False),
+    Column("release_number", Integer),
+    Column("transcript", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)

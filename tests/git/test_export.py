@@ -1,0 +1,145 @@
+"""Exports are exactly the commit, whatever changed since the base."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from hostd import mounts
+from hostd.errors import Invalid
+from hostd.model.app import owner_of
+from hostd.model.source import Source
+from tests.git.conftest import Clone
+
+pytestmark = pytest.mark.root
+
+
+def merged(source: Source, at: Path) -> dict[str, str]:
+    """The files of a Source, by path, as an Instance would see them."""
+    mounts.overlay(at, source.directories)
+    try:
+        return {
+            str(path.relative_to(at)): os.readlink(path) if path.is_symlink() else path.read_text()
+            for path in at.rglob("*")
+            if path.is_symlink() or path.is_file()
+        } | {
+            f"{path.relative_to(at)}/": ""
+            for path in at.rglob("*")
+            if path.is_dir() and not path.is_symlink()
+        }
+    finally:
+        mounts.unmount(at)
+
+
+async def test_the_first_export_is_the_whole_tree(clone: Clone, tmp_path: Path) -> None:
+    clone.write("app.py", "one")
+    clone.write("deep/er/file", "two")
+    os.symlink("/etc/passwd", clone.directory / "link")
+    source = await clone.repositories.export(clone.app, clone.commit())
+    assert merged(source, tmp_path / "m") == {
+        "app.py": "one",
+        "deep/": "",
+        "deep/er/": "",
+        "deep/er/file": "two",
+        "link": "/etc/passwd",
+    }
+    assert len(source.directories) == 1
+
+
+async def test_a_later_export_writes_only_what_changed(clone: Clone, tmp_path: Path) -> None:
+    for number in range(20):
+        clone.write(f"keep/{number}", str(number))
+    clone.write("gone/only", "x")
+    clone.write("becomes-file/a", "x")
+    clone.write("becomes-dir", "x")
+    await clone.repositories.export(clone.app, clone.commit())
+    clone.git("rm", "-qr", "gone", "becomes-file", "becomes-dir")
+    clone.write("becomes-file", "now a file")
+    clone.write("becomes-dir/b", "now a directory")
+    clone.write("keep/3", "three")
+    source = await clone.repositories.export(clone.app, clone.commit())
+    files = merged(source, tmp_path / "m")
+    assert files["keep/3"] == "three"
+    assert files["keep/4"] == "4"
+    assert files["becomes-file"] == "now a file"
+    assert files["becomes-dir/b"] == "now a directory"
+    assert "gone/" not in files
+    delta = [path for path in source.directories[0].rglob("*") if path.is_file()]
+    assert len(delta) == 3
+
+
+async def test_equal_content_has_an_equal_time_and_the_apps_owner(clone: Clone) -> None:
+    clone.write("a", "same")
+    clone.write("b", "same")
+    clone.write("c", "other")
+    (directory,) = (await clone.repositories.export(clone.app, clone.commit())).directories
+    times = {name: (directory / name).stat().st_mtime for name in "abc"}
+    assert times["a"] == times["b"] != times["c"]
+    assert {path.stat().st_uid for path in directory.rglob("*")} == {owner_of(clone.app.id)}
+
+
+async def test_a_delta_has_the_time_a_whole_export_would_have(clone: Clone) -> None:
+    for number in range(9):
+        clone.write(f"{number}", str(number))
+    (base,) = (await clone.repositories.export(clone.app, clone.commit())).directories
+    clone.write("copy", "5")
+    delta = (await clone.repositories.export(clone.app, clone.commit())).directories[0]
+    assert (delta / "copy").stat().st_mtime == (base / "5").stat().st_mtime
+
+
+async def test_modes_are_0644_or_0755(clone: Clone) -> None:
+    clone.write("run", "x")
+    (clone.directory / "run").chmod(0o775)
+    clone.write("read", "x")
+    (clone.directory / "read").chmod(0o664)
+    (directory,) = (await clone.repositories.export(clone.app, clone.commit())).directories
+    assert stat.S_IMODE((directory / "run").stat().st_mode) == 0o755
+    assert stat.S_IMODE((directory / "read").stat().st_mode) == 0o644
+
+
+async def test_export_ignore_does_not_change_the_app(clone: Clone) -> None:
+    clone.write(".gitattributes", "tests export-ignore\n*.txt export-subst\n")
+    clone.write("tests/t", "x")
+    clone.write("v.txt", "$Format:%H$")
+    (directory,) = (await clone.repositories.export(clone.app, clone.commit())).directories
+    assert (directory / "tests/t").exists()
+    assert (directory / "v.txt").read_text() == "$Format:%H$"
+
+
+async def test_a_submodule_is_refused_by_name(clone: Clone) -> None:
+    clone.write("a", "x")
+    commit = clone.commit()
+    clone.git("update-index", "--add", "--cacheinfo", f"160000,{commit},vendor/lib")
+    clone.git("commit", "-qm", "submodule")
+    clone.git("push", "-q", "origin", "HEAD:refs/heads/main")
+    with pytest.raises(Invalid, match="submodule 'vendor/lib' refused"):
+        await clone.repositories.export(clone.app, clone.git("rev-parse", "HEAD"))
+
+
+async def test_an_lfs_pointer_is_refused_by_name(clone: Clone) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12\n"
+    clone.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    clone.write("big.bin", pointer)
+    with pytest.raises(Invalid, match=r"LFS pointer found at 'big\.bin'"):
+        await clone.repositories.export(clone.app, clone.commit())
+
+
+async def test_a_grown_delta_is_folded_into_a_new_base(clone: Clone) -> None:
+    for number in range(30):
+        clone.write(str(number), "x")
+    await clone.repositories.export(clone.app, clone.commit())
+    for number in range(10):
+        clone.write(str(number), "y")
+    commit = clone.commit()
+    assert len((await clone.repositories.export(clone.app, commit)).directories) == 2
+    await clone.repositories.tidy(clone.app, commit, [])
+    source = await clone.repositories.export(clone.app, commit)
+    assert len(source.directories) == 1
+    assert len(list(clone.repositories.sources(clone.app).glob("base-*"))) == 1
+
+
+async def test_too_deep_a_path_is_refused(clone: Clone) -> None:
+    clone.write("/".join(["d"] * 70).lstrip("/"), "x")
+    with pytest.raises(Exception, match="path too deep"):
+        await clone.repositories.export(clone.app, clone.commit())
