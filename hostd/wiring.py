@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +45,7 @@ API_HOST = "hostd"  # the console's and API's name below the base domain
 
 def serve(settings: Settings, say: Callable[[str], None]) -> None:
     """Run hostd until SIGTERM or SIGINT. `say` gets what the operator should read. Raises Unavailable, Invalid."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(
             name, lambda *_: None
@@ -55,8 +55,12 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 async def _serve(settings: Settings, say: Callable[[str], None]) -> None:
+    starting = asyncio.current_task()
+    assert starting
+    _on_signals(starting.cancel)
     with _alone(settings.data), _listening(settings) as listener:
         async with open_platform(settings) as house:
+            _on_signals(lambda: None)  # uvicorn takes them, and raises them again once it has ended
             _introduce(settings, house, say)
             app = create_app(house.platform, house.logbook)
             config = uvicorn.Config(
@@ -69,6 +73,11 @@ async def _serve(settings: Settings, say: Callable[[str], None]) -> None:
                 h11_max_incomplete_event_size=64 * 1024,
             )
             await uvicorn.Server(config).serve([listener])
+
+
+def _on_signals(do: Callable[[], object]) -> None:
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, do)
 
 
 @dataclass(frozen=True, slots=True)

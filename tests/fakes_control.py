@@ -119,7 +119,7 @@ def static_image(directory: Path) -> Image:
 
 
 @contextmanager
-def platform_in(data: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Iterator[Platform]:
+def platform_in(data: Path, public_url: str = "http://localhost:8081") -> Iterator[Platform]:
     """A Platform with a real store, real repositories and real secrets in `data`, and the fakes above."""
     db = Database.open(data / "hostd.db")
     repositories = Repositories(data / "repositories", data / "apps")
@@ -133,8 +133,8 @@ def platform_in(data: Path, now: Callable[[], datetime] = lambda: datetime.now(U
             engine=StillEngine(),
             router=FakeRouter(),
             secrets=Secrets.open(data / "key"),
-            names=Names("localhost", "http", 8080, "http://localhost:8081"),
-            now=now,
+            names=Names("localhost", "http", 8080, public_url),
+            now=lambda: datetime.now(UTC),
             limits=Limits(),
             builds=asyncio.Semaphore(2),
             note=LogBook(data / "logs").add,

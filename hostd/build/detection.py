@@ -1,7 +1,7 @@
 """Detection: every candidate's `bin/detect` in one sandbox, then the choice."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from hostd.transcript import Transcript
 OUTPUT_LIMIT = 1024 * 1024  # bytes
 RESULTS = "/cnb/results"
 CLONE = "/cnb/clone"
+_NO_STATUS = 255
 _DRIVER = Path(__file__).with_name("detect.sh").read_text()
 
 
@@ -59,34 +60,32 @@ async def detect(workshop: Workshop, shelf: Shelf, transcript: Transcript) -> De
 
 
 async def _ask(workshop: Workshop, candidates: Mapping[str, Candidate]) -> dict[str, Verdict]:
-    verdicts: dict[str, Verdict] = {}
+    able = [name for name, each in candidates.items() if each.buildpack.runs_on("linux", architecture())]
     arguments: list[str] = []
-    numbers: dict[str, str] = {}
-    for name, candidate in candidates.items():
-        if not candidate.buildpack.runs_on("linux", architecture()):
-            verdicts[name] = Verdict(FAIL, "not made for this kind of machine")
-            continue
-        numbers[name] = str(len(numbers))
-        workshop.scratch.own_directory(workshop.scratch.results / numbers[name])
-        clear = "clear" if candidate.buildpack.clear_env else "keep"
-        arguments += [candidate.directory, clear, f"{RESULTS}/{numbers[name]}"]
+    for name in able:
+        arguments += [candidates[name].directory, "clear" if candidates[name].buildpack.clear_env else "keep"]
     binds = [bind for candidate in candidates.values() for bind in candidate.binds]
     lines: list[str] = []
-    command = ("sh", "-c", _DRIVER, "detect", *arguments)
-    env = {**base_env(), **workshop.env}
     status = await workshop.run(
-        command, env, [*workshop.scratch.detect_binds, *binds], lines.append, network=False
+        ("sh", "-c", _DRIVER, "detect", RESULTS, *arguments),
+        {**base_env(), **workshop.env},
+        [*workshop.scratch.detect_binds, *binds],
+        lines.append,
+        network=False,
     )
     if status != 0:
         raise BuildFailed(f"detection failed with status {status}: {' '.join(lines)[-500:]}")
-    return verdicts | {name: _verdict(workshop.scratch.results, number) for name, number in numbers.items()}
+    results = workshop.scratch.results
+    statuses = (source_files.read(results, "statuses") or b"").decode(errors="replace").split("\n")
+    verdicts = {name: Verdict(FAIL, "not made for this kind of machine") for name in candidates}
+    return verdicts | {name: _verdict(results, number, statuses) for number, name in enumerate(able)}
 
 
-def _verdict(results: Path, number: str) -> Verdict:
-    status = source_files.read(results, f"{number}/status") or b""
-    output = source_files.read(results, f"{number}/output", OUTPUT_LIMIT) or b""
-    plan = source_files.read(results, f"{number}/plan.toml") or b""
-    code = int(status) if re.fullmatch(rb"\d{1,3}\n", status) else 255
+def _verdict(results: Path, number: int, statuses: Sequence[str]) -> Verdict:
+    output = source_files.read(results, f"{number}.output", OUTPUT_LIMIT) or b""
+    plan = source_files.read(results, f"{number}.plan.toml") or b""
+    status = statuses[number] if number < len(statuses) else ""
+    code = int(status) if re.fullmatch(r"[0-9]{1,3}", status) else _NO_STATUS
     return Verdict(code, output.decode(errors="replace"), parse_plans(plan, "the build plan of a buildpack"))
 
 

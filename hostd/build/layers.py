@@ -118,7 +118,7 @@ def _keep_new(layer: Layer, changes: Path, scratch: Scratch, store: Path) -> Kep
 
 def _keep_folded(layer: Layer, before: LayerRecord, changes: Path, scratch: Scratch, store: Path) -> Kept:
     scratch.unmount()
-    whole = scratch.new / f"fold-{secrets.token_hex(8)}"
+    whole = scratch.directory / f"fold-{secrets.token_hex(8)}"
     if layer.launch:
         fold(_content(before), changes, whole)
         content = digest.of(whole, f"layer {layer.path}")
@@ -138,7 +138,7 @@ def _move(content: Path, layer: Layer, scratch: Scratch, place: Path) -> None:
     """Into the store in one step; what is there already with that name has the same content."""
     if place.exists():
         return
-    outer = scratch.new / place.name
+    outer = scratch.directory / place.name
     (outer / layer.buildpack).mkdir(parents=True)
     for directory in (outer, outer / layer.buildpack):
         directory.chmod(0o755)

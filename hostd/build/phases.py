@@ -21,7 +21,7 @@ from hostd.transcript import Transcript
 
 LAYERS_LIMIT = 100  # for one Buildpack
 _KINDS = ("env", "env.build", "env.launch")
-_PLAN = "/cnb/plan/plan.toml"
+_PLAN = "/platform/plan.toml"  # rules leave the rest of the platform directory to us
 
 
 @dataclass(frozen=True, slots=True)

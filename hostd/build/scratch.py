@@ -27,13 +27,11 @@ class Scratch:
         self.app_changes = self.directory / "app.upper"
         self.layers = self.directory / "layers"
         self.layer_changes = self.directory / "layers.upper"
-        self.new = self.directory / "new"
         self.results = self.directory / "results"
         self._platform = self.directory / "platform"
-        self._plan = self.directory / "plan"
-        for directory in (self.directory, self.app, self.layers, self.layer_changes, self.new):
+        for directory in (self.directory, self.app, self.layers, self.layer_changes):
             directory.mkdir(mode=0o711)
-        for directory in (self.app_changes, self.results, self._platform, self._plan):
+        for directory in (self.app_changes, self.results, self._platform):
             self.own_directory(directory)
 
     def own_directory(self, path: Path) -> None:
@@ -47,10 +45,8 @@ class Scratch:
 
     def mount_layers(self, directories: Sequence[Path]) -> None:
         """Show `directories` merged at `layers`."""
-        empty = self.directory / "empty"
-        empty.mkdir(mode=0o711)
         self.layer_changes.chmod(0o755)
-        self._mount(self.layers, directories or [empty], self.layer_changes)
+        self._mount(self.layers, directories or [self._empty()], self.layer_changes)
 
     def put_layer_file(self, buildpack: str, name: str, content: str) -> None:
         """A file in a Buildpack's part of `layers`, before that is mounted."""
@@ -64,7 +60,7 @@ class Scratch:
 
     def put_plan(self, content: str) -> None:
         """The plan for the next Buildpack."""
-        self._put(self._plan / "plan.toml", content)
+        self._put(self._platform / "plan.toml", content)
 
     @property
     def detect_binds(self) -> tuple[Bind, ...]:
@@ -82,7 +78,6 @@ class Scratch:
             Bind(self.app, "/app", writable=True),
             Bind(self.layers, "/layers", writable=True),
             Bind(self._platform, "/platform"),
-            Bind(self._plan, "/cnb/plan"),
         )
 
     def unmount(self) -> None:
@@ -96,6 +91,11 @@ class Scratch:
         """Unmount and delete all of it."""
         self.unmount()
         discard(self.directory)
+
+    def _empty(self) -> Path:
+        empty = self.directory / "empty"
+        empty.mkdir(mode=0o711)
+        return empty
 
     def _mount(self, target: Path, lowers: Sequence[Path], upper: Path) -> None:
         work = upper.with_suffix(".work")

@@ -26,9 +26,10 @@ def read(directory: Path, name: str, limit: int = FILE_LIMIT) -> bytes | None:
         return None
     except OSError as error:  # ELOOP or ENOTDIR for a link, ENXIO for a socket
         raise BuildFailed(_refusal(directory, name)) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BuildFailed(f"{name} is not a regular file; refused")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise BuildFailed(f"{name} is not a regular file; refused")
         content = file.read(limit + 1)
     if len(content) > limit:
         raise BuildFailed(f"{name} is larger than {limit // 1024} KiB; refused")

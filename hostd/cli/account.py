@@ -99,10 +99,15 @@ def _checked(url: str) -> str:
 
 def _configure_git(url: str) -> None:
     """An empty helper first: else git would hand the token to the person's other helpers, which store it."""
-    program = shutil.which(sys.argv[0]) or sys.argv[0]
-    helper = "!" + shlex.join([str(Path(program).resolve()), "git", "credential"])
+    helper = "!" + shlex.join([*_program(), "git", "credential"])
     key = f"credential.{url}.helper"
     for words in (("--replace-all", key, ""), ("--add", key, helper)):
         result = git("config", "--global", *words)
         if result.status != 0:
             raise Invalid(f"git did not take its configuration: {result.output.strip()}")
+
+
+def _program() -> list[str]:
+    """How to call this program from anywhere."""
+    found = shutil.which(sys.argv[0])
+    return [str(Path(found).resolve())] if found else [sys.executable, "-m", "hostd"]

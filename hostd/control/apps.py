@@ -88,9 +88,6 @@ async def destroy_app(platform: Platform, app: App, confirm: str) -> None:
         await platform.db.call(apps.destroy, app.id, platform.now())
         for environment in its_environments:
             if keeper := platform.keepers.pop(environment.id, None):
-                await keeper.let_go()
-        for environment in its_environments:
-            if keeper := platform.keepers.pop(environment.id, None):
                 await keeper.let_go()  # or it would start again what is stopped now
                 drop_site(platform, environment, keeper.release)
         await platform.router.withdraw([environment.host for environment in its_environments])

@@ -124,8 +124,17 @@ class LogBook:
             await self._news.wait()
             async with self._writing:
                 self._news.clear()
-                await asyncio.to_thread(self._write, self._take())
+                await self._write_whole()
             await asyncio.sleep(0.05)  # gathers what comes in a burst into one write
+
+    async def _write_whole(self) -> None:
+        """Cancelled, it still writes what it took."""
+        writing = asyncio.ensure_future(asyncio.to_thread(self._write, self._take()))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await writing
+            raise
 
     def _take(self) -> dict[str, list[str]]:
         taken = {environment: list(lines) for environment, lines in self._pending.items()}

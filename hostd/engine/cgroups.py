@@ -99,8 +99,12 @@ def settings(cgroups: Cgroups, name: str, limits: Limits, weight: int) -> list[t
 
 
 def joins(cgroups: Cgroups, name: str) -> tuple[str, ...]:
-    """The files to which a process writes 0 to be in `name`."""
-    return tuple(str(path / "cgroup.procs") for path in cgroups.of(name))
+    """The files to which a process of one thread writes 0 to be in `name`.
+
+    Version 1 moves one thread without a lock, where a whole process waits for every CPU (10 ms and more).
+    """
+    file = "cgroup.procs" if cgroups.version == 2 else "tasks"
+    return tuple(str(path / file) for path in cgroups.of(name))
 
 
 def processes(cgroups: Cgroups, name: str) -> list[int]:

@@ -7,26 +7,26 @@ import asyncio
 import contextlib
 import os
 import re
+import signal
 import time
-from asyncio.subprocess import DEVNULL, STDOUT
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from hostd import command, mounts
-from hostd.command import Command
+from hostd import command
 from hostd.engine import cgroups as groups
 from hostd.engine import etc, machine, processes, records, sandbox, seccomp
 from hostd.engine.base import Report, Task
 from hostd.engine.cgroups import Cgroups
+from hostd.engine.launch import show, spawn, spawn_and_leave
 from hostd.engine.network import Network
 from hostd.engine.output import Outputs
 from hostd.engine.records import Record
-from hostd.engine.sandbox import Descriptors, Launch, Mount, View
+from hostd.engine.sandbox import Launch, Mount, View
 from hostd.engine.slots import Slot, Slots
+from hostd.engine.tasks import attend
 from hostd.errors import Invalid, Unavailable
 from hostd.model.app import owner_of
-from hostd.model.image import Image
 from hostd.model.instance import Endpoint, Exit, Instance, InstanceSpec, Limits
 from hostd.model.log import LogLine
 
@@ -37,14 +37,17 @@ INSTANCE_BADNESS, TASK_BADNESS = 500, 800  # for the out-of-memory killer: build
 INSTANCE_WEIGHT, TASK_WEIGHT = 100, 50  # shares of a busy CPU
 
 
+_LACKS = ("the kernel is shared: right for people who trust each other, no wall against hostile tenants",)
+
+
 @dataclass(eq=False, slots=True)
 class _Running:
     record: Record
     slot: Slot
     pid: int
-    pidfd: int
+    pidfd: int | None
     exit: asyncio.Future[Exit]
-    watch: asyncio.Task[None] | None = field(default=None)
+    watch: asyncio.Task[None] | None = None
 
 
 class LocalEngine:
@@ -60,7 +63,6 @@ class LocalEngine:
         self._installation = installation
         self._instances = directory / "instances"
         self._etc = directory / "etc"
-        self._top = sandbox.top_directories()
         self._outputs = Outputs(logs)
         self._running: dict[str, _Running] = {}
         self._ended: dict[str, Exit] = {}
@@ -91,7 +93,7 @@ class LocalEngine:
             with contextlib.suppress(asyncio.CancelledError):
                 await running.watch
             running.exit.cancel()
-            os.close(running.pidfd)
+            _close(running.pidfd)
         self._running.clear()
         await self._slots.close()
         self._outputs.close()
@@ -105,7 +107,8 @@ class LocalEngine:
 
     async def start(self, spec: InstanceSpec) -> Instance:
         """Start one; returns once its process exists. Raises Invalid, Unavailable."""
-        _check(spec)
+        if not _ID.fullmatch(spec.id):
+            raise Invalid(f"{spec.id!r} cannot be the id of an Instance")
         slot = await self._slots.take()
         instance = Instance(spec, Endpoint(slot.address, sandbox.PORT), time.time())
         record = Record(instance, slot.number, records.boot_id())
@@ -182,7 +185,7 @@ class LocalEngine:
         records.write(self._instances, record)
         groups.limit(self._cgroups, slot.name, spec.limits, weight=INSTANCE_WEIGHT)
         view = View(
-            mounts=tuple(_show(spec.image, slot.directory, spec.tenant, spec.limits.disk_mb)),
+            mounts=tuple(show(spec.image, slot.directory, spec.tenant, spec.limits.disk_mb)),
             env={**spec.env, "PORT": str(sandbox.PORT)},
             directory=spec.directory,
             etc=self._etc,
@@ -193,17 +196,18 @@ class LocalEngine:
         )
         output = self._outputs.create(spec.id, spec.environment, spec.process)
         try:
-            launcher = await self._spawn(view, launch, spec.command, place / "status", output)
+            status = await spawn_and_leave(view, launch, spec.command, place / "status", output)
         finally:
             os.close(output)
-        status = await launcher.wait()
-        pid = records.read_pid(self._instances, spec.id)
-        if status != 0 or not pid:
+        if status != 0:
             said = " ".join(self._outputs.tail(spec.id, 3))
-            raise Unavailable(
-                f"this machine could not start {spec.id}: {said or status}", hint="run: hostd doctor"
-            )
-        return _Running(record, slot, pid, os.pidfd_open(pid), asyncio.get_running_loop().create_future())
+            raise Unavailable(f"this machine could not start {spec.id}: {said}", hint="run: hostd doctor")
+        return self._running_of(record, slot)
+
+    def _running_of(self, record: Record, slot: Slot) -> _Running:
+        pid = records.read_pid(self._instances, record.instance.id)
+        pidfd = processes.alive_in(pid, f"/{self._cgroups.parents[0].name}/{slot.name}")
+        return _Running(record, slot, pid, pidfd, asyncio.get_running_loop().create_future())
 
     def _launch_of(
         self, script: str, slot: Slot, tenant: int, limits: Limits, badness: int, pid_file: Path
@@ -218,41 +222,23 @@ class LocalEngine:
             badness=badness,
         )
 
-    async def _spawn(
-        self, view: View, launch: Launch, argv: Sequence[str], status: Path, output: int
-    ) -> asyncio.subprocess.Process:
-        options = sandbox.encode(sandbox.options(view, self._top))
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        with _memory_file(options) as arguments, _memory_file(seccomp.program()) as filter_program:
-            told = os.open(status, flags, 0o600)
-            try:
-                descriptors = Descriptors(arguments, filter_program, told)
-                return await command.spawn(
-                    Command(sandbox.launcher(launch, descriptors, argv)),
-                    stdin=DEVNULL,
-                    stdout=output,
-                    stderr=STDOUT,
-                    pass_fds=descriptors.all(),
-                )
-            finally:
-                os.close(told)
-
-    # what follows watches and ends
-
     def _watch(self, running: _Running) -> None:
         self._running[running.record.instance.id] = running
         running.watch = asyncio.create_task(self._see_off(running))
 
     async def _see_off(self, running: _Running) -> None:
-        await processes.ended(running.pidfd)
+        if running.pidfd is not None:  # None: it ended before anyone could look
+            await processes.ended(running.pidfd)
         instance = running.record.instance
         exit_ = self._exit_of(instance.id, running.slot)
-        self._remember(instance.id, exit_)
-        await self._discard(running.slot, instance.id)
-        self._outputs.end(instance.id)
-        running.exit.set_result(exit_)
-        del self._running[instance.id]
-        os.close(running.pidfd)
+        try:
+            await self._discard(running.slot, instance.id)
+        finally:
+            self._remember(instance.id, exit_)
+            self._outputs.end(instance.id)
+            running.exit.set_result(exit_)
+            del self._running[instance.id]
+            _close(running.pidfd)
 
     def _exit_of(self, instance_id: str, slot: Slot) -> Exit:
         facts = records.read_status(self._instances / instance_id / "status")
@@ -283,7 +269,7 @@ class LocalEngine:
             told = [pid for pid in groups.processes(self._cgroups, running.slot.name) if pid not in spared]
             for pid in told:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, 15)
+                    os.kill(pid, signal.SIGTERM)
             if told:
                 return
             await asyncio.sleep(0.005)  # it is only just starting
@@ -293,20 +279,17 @@ class LocalEngine:
         for record in records.read_all(self._instances):
             instance = record.instance
             slot = self._slots.at(record.slot)
-            pid = records.read_pid(self._instances, instance.id) if record.boot == boot else 0
-            pidfd = processes.alive_in(pid, f"/{self._cgroups.parents[0].name}/{slot.name}") if pid else None
-            if pidfd is not None:
-                future: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
-                self._watch(_Running(record, slot, pid, pidfd, future))
+            running = self._running_of(record, slot)
+            if record.boot == boot and running.pidfd is not None:
+                self._watch(running)
             else:
+                _close(running.pidfd)
                 self._remember(instance.id, self._exit_of(instance.id, slot))
                 records.remove(self._instances, instance.id)
 
-    # what follows runs tasks
-
     async def _run_in(self, slot: Slot, task: Task, on_line: Callable[[str], None]) -> Exit:
         groups.limit(self._cgroups, slot.name, task.limits, weight=TASK_WEIGHT)
-        shown = _show(task.image, slot.directory, task.tenant, task.limits.disk_mb) if task.image else []
+        shown = show(task.image, slot.directory, task.tenant, task.limits.disk_mb) if task.image else []
         bound = [Mount(bind.source, bind.target, bind.writable) for bind in task.binds]
         view = View((*shown, *bound), task.env, task.directory, self._etc, task.limits.disk_mb, task.network)
         launch = self._launch_of(
@@ -314,111 +297,23 @@ class LocalEngine:
         )
         reader, writer = os.pipe()
         try:
-            process = await self._spawn(view, launch, task.command, slot.directory / "status", writer)
+            process = await spawn(view, launch, task.command, slot.directory / "status", writer)
         except BaseException:
             os.close(reader)
             raise
         finally:
             os.close(writer)
-        limit = await self._attend(slot, task, process, reader, on_line)
+
+        async def kill() -> None:
+            command.kill_session(process)  # it may not have joined its cgroup yet
+            await self._slots.empty(slot)
+
+        limit = await attend(process, reader, task.limits, on_line, kill)
         status = process.returncode or 0
         status = 128 - status if status < 0 else status
         return Exit(_KILLED, limit) if limit else Exit(status, self._limit_hit(slot) if status else "")
 
-    async def _attend(
-        self,
-        slot: Slot,
-        task: Task,
-        process: asyncio.subprocess.Process,
-        reader: int,
-        on_line: Callable[[str], None],
-    ) -> str:
-        """Pass on the output until the end; the limit that was hit, if one was."""
-        meter = _Meter(on_line, task.limits.output_mb << 20)
-        stream, transport = await _open_stream(reader)
-        reading = asyncio.create_task(command.each_line(stream, meter.give))
-        ended, full = asyncio.create_task(process.wait()), asyncio.create_task(meter.full.wait())
-        limit = ""
-        try:
-            async with asyncio.timeout(task.limits.seconds or None):
-                await asyncio.wait((ended, full), return_when=asyncio.FIRST_COMPLETED)
-        except TimeoutError:
-            limit = "seconds"
-        finally:
-            full.cancel()
-            await asyncio.shield(self._slots.empty(slot))
-            await asyncio.shield(asyncio.gather(ended, reading))
-            transport.close()
-        return "output" if meter.full.is_set() else limit
 
-
-_LACKS = ("the kernel is shared: right for people who trust each other, no wall against hostile tenants",)
-
-
-class _Meter:
-    """Passes lines on until `limit` bytes (0: no limit) have come."""
-
-    def __init__(self, on_line: Callable[[str], None], limit: int) -> None:
-        self._on_line = on_line
-        self._limit = limit
-        self._count = 0
-        self.full = asyncio.Event()
-
-    def give(self, line: str) -> None:
-        self._count += len(line) + 1
-        if self._limit and self._count > self._limit:
-            self.full.set()
-        if not self.full.is_set():
-            self._on_line(line)
-
-
-def _check(spec: InstanceSpec) -> None:
-    if not _ID.fullmatch(spec.id):
-        raise Invalid(f"{spec.id!r} cannot be the id of an Instance")
-    words = (*spec.command, spec.directory, *spec.env, *spec.env.values())
-    if not spec.command or any("\0" in word for word in words) or any("=" in name for name in spec.env):
-        raise Invalid(f"{spec.id} has no command, or a NUL or = where none can be")
-
-
-def _show(image: Image, directory: Path, tenant: int, disk_mb: int) -> Iterator[Mount]:
-    """Mount what needs merging below `directory`; what is to be shown where. /app can be written, until the end."""
-    for number, tree in enumerate(image.trees):
-        lowers = [Path(lower) for lower in tree.directories]
-        if tree.target == sandbox.HOME:
-            yield Mount(_writable(directory, lowers, tenant, disk_mb), tree.target, writable=True)
-        elif len(lowers) == 1:
-            yield Mount(lowers[0], tree.target)
-        else:
-            merged = directory / f"tree-{number}"
-            mounts.overlay(merged, lowers)
-            yield Mount(merged, tree.target)
-
-
-def _writable(directory: Path, lowers: Sequence[Path], tenant: int, disk_mb: int) -> Path:
-    disk, app, owner = directory / "disk", directory / "app", owner_of(tenant)
-    mounts.tmpfs(disk, size_mb=disk_mb, mode=0o711)
-    upper, work = disk / "upper", disk / "work"
-    for path in (upper, work):
-        path.mkdir(mode=0o755)
-        os.chown(path, owner, owner)
-    mounts.overlay(app, lowers, upper, work)
-    return app
-
-
-@contextlib.contextmanager
-def _memory_file(content: bytes) -> Iterator[int]:
-    descriptor = os.memfd_create("hostd", os.MFD_CLOEXEC)
-    try:
-        os.write(descriptor, content)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        yield descriptor
-    finally:
+def _close(descriptor: int | None) -> None:
+    if descriptor is not None:
         os.close(descriptor)
-
-
-async def _open_stream(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
-    loop = asyncio.get_running_loop()
-    stream = asyncio.StreamReader()
-    file = os.fdopen(descriptor, "rb", buffering=0)
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), file)
-    return stream, transport

@@ -9,6 +9,8 @@ from pathlib import Path
 
 def alive_in(pid: int, cgroup: str) -> int | None:
     """A pidfd of `pid` if it lives in a cgroup whose path ends in `cgroup`: no other process ever has that place."""
+    if not pid:
+        return None
     try:
         pidfd = os.pidfd_open(pid)
     except OSError:
@@ -19,6 +21,7 @@ def alive_in(pid: int, cgroup: str) -> int | None:
         lines = []
     if any(line.endswith(cgroup) for line in lines) and not _readable(pidfd):
         return pidfd
+    _reap(pidfd)
     os.close(pidfd)
     return None
 

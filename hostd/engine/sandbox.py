@@ -6,8 +6,10 @@ options go through a descriptor (`--args`), because the environment among them h
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 
+from hostd.errors import Invalid
 from hostd.model.instance import Limits
 
 USER = 1000  # uid and gid of the app as it sees itself
@@ -73,6 +75,15 @@ def options(view: View, top: Mapping[str, str | None]) -> list[str]:
     return [*words, "--chdir", view.directory]
 
 
+def check(command: Sequence[str], env: Mapping[str, str], directory: str) -> None:
+    """Raises Invalid for what no program can be given: a NUL would end an option and begin another."""
+    if not command or any("\0" in word for word in (*command, directory, *env, *env.values())):
+        raise Invalid("a command or its environment is empty or has a NUL in it")
+    if bad := [name for name in env if not name or "=" in name]:
+        raise Invalid(f"{bad[0]!r} cannot be the name of an environment variable")
+
+
+@cache
 def top_directories(root: Path = Path("/")) -> dict[str, str | None]:
     """/bin, /lib and so on as this machine has them: where a link leads, or None for a directory of its own."""
     found: dict[str, str | None] = {}

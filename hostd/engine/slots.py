@@ -204,6 +204,6 @@ def _clear(directory: Path) -> None:
         mounts.unmount(path)
     for path in children:
         with contextlib.suppress(OSError):
-            path.rmdir()
+            path.rmdir() if path.is_dir() else path.unlink()
     with contextlib.suppress(OSError):
         directory.rmdir()

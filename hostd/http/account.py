@@ -5,11 +5,11 @@ from datetime import timedelta
 
 from fastapi import APIRouter
 
-from hostd.http.gate import Actor, Works
+from hostd.http.gate import GATE, PREFIX, Actor, Works
 from hostd.http.models import Id, NewToken, TokenIssued, TokenShown, UserShown
 from hostd.store import tokens
 
-router = APIRouter(tags=["account"])
+router = APIRouter(prefix=PREFIX, tags=["account"], dependencies=GATE)
 
 
 @router.get("/user")

@@ -2,13 +2,12 @@
 
 from importlib.metadata import version
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import FastAPI
 
 from hostd.control.logs import LogBook
 from hostd.control.platform import Platform
 from hostd.http import account, apps, problems, processes, releases
 from hostd.http.auth import Door
-from hostd.http.gate import pass_gate
 from hostd.http.git import git_routes
 from hostd.http.intake import Intake
 
@@ -28,10 +27,8 @@ def create_app(platform: Platform, logbook: LogBook) -> FastAPI:
     app.state.door = door = Door(platform)
     app.add_middleware(Intake)
     problems.install(app)
-    api = APIRouter(prefix="/api/v1", dependencies=[Depends(pass_gate)])
     for part in (account, apps, releases, processes):
-        api.include_router(part.router)
-    app.include_router(api)
+        app.include_router(part.router)
     app.include_router(git_routes(platform, door))
     app.add_api_route("/healthz", healthz, include_in_schema=False)
     return app

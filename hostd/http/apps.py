@@ -7,12 +7,12 @@ from fastapi import APIRouter, Query
 
 from hostd.control.apps import app_details, create_app, destroy_app, list_apps
 from hostd.control.releases import releases_of
-from hostd.http.gate import Actor, TheApp, Works
+from hostd.http.gate import GATE, PREFIX, Actor, TheApp, Works
 from hostd.http.models import AppInfo, AppShown, NewApp
 from hostd.model.release import ReleaseState
 from hostd.store import formation
 
-router = APIRouter(tags=["apps"])
+router = APIRouter(prefix=PREFIX, tags=["apps"], dependencies=GATE)
 
 
 @router.get("/apps")

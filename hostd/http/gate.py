@@ -112,3 +112,5 @@ Works = Annotated[Platform, Depends(platform)]
 Logs = Annotated[LogBook, Depends(logbook)]
 Actor = Annotated[User, Depends(_actor)]
 TheApp = Annotated[App, Depends(_app)]
+PREFIX = "/api/v1"
+GATE = [Depends(pass_gate)]

@@ -10,11 +10,11 @@ from hostd.control.apps import production_of
 from hostd.control.config import change_config, config_of
 from hostd.control.logs import LINES_LIMIT
 from hostd.control.scale import processes_of, scale
-from hostd.http.gate import Actor, Logs, TheApp, Works
+from hostd.http.gate import GATE, PREFIX, Actor, Logs, TheApp, Works
 from hostd.http.models import ConfigChanges, FormationChanges, ProcessShown, ReleaseShown
 from hostd.http.streaming import log_stream, streamed
 
-router = APIRouter(tags=["processes"])
+router = APIRouter(prefix=PREFIX, tags=["processes"], dependencies=GATE)
 
 
 @router.get("/apps/{app}/processes")

@@ -8,12 +8,12 @@ from fastapi.responses import StreamingResponse
 from hostd.control.apps import production_of
 from hostd.control.releases import releases_of, rollback
 from hostd.errors import NotFound
-from hostd.http.gate import Actor, TheApp, Works
+from hostd.http.gate import GATE, PREFIX, Actor, TheApp, Works
 from hostd.http.models import BuildInfo, BuildShown, Id, Limit, ReleaseInfo, ReleaseShown, RollbackTo
 from hostd.http.streaming import streamed
 from hostd.store import builds
 
-router = APIRouter(tags=["releases"])
+router = APIRouter(prefix=PREFIX, tags=["releases"], dependencies=GATE)
 
 
 @router.get("/apps/{app}/releases")

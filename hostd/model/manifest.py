@@ -16,7 +16,7 @@ from hostd.model.image import ProcessType, StaticSite
 from hostd.model.names import check_process_type, shown
 
 FILE = "hostd.toml"
-_KEYS = {
+KEYS = {
     "build": ("command",),
     "processes": (),  # any process type
     "health": ("path", "timeout_seconds"),
@@ -82,12 +82,12 @@ class _Reader:
 
     def _check_keys(self) -> None:
         for table in self.tables:
-            if table not in _KEYS:
-                raise self._refusal("", table, f"there is no table [{table}]", _near(table, _KEYS))
+            if table not in KEYS:
+                raise self._refusal("", table, f"there is no table [{table}]", _near(table, KEYS))
             for key in self._table(table):
-                if table != "processes" and key not in _KEYS[table]:
+                if table != "processes" and key not in KEYS[table]:
                     raise self._refusal(
-                        table, key, f"there is no key {key} in [{table}]", _near(key, _KEYS[table])
+                        table, key, f"there is no key {key} in [{table}]", _near(key, KEYS[table])
                     )
 
     def _table(self, name: str) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ WORKER = "www-data"
 
 @dataclass(frozen=True, slots=True)
 class RouterConfig:
-    """Where nginx listens and lives. `hostd_host` is routed to `hostd_endpoint`, if both are given."""
+    """Where nginx listens and lives. `hostd_host` is routed to `hostd_endpoint`, if both are given. `open_files` per worker."""
 
     directory: Path
     http_port: int
@@ -26,6 +26,7 @@ class RouterConfig:
     hostd_host: str | None
     ipv6: bool
     root: bool
+    open_files: int
 
 
 def files(config: RouterConfig) -> Mapping[str, bytes]:
@@ -50,6 +51,7 @@ def nginx_conf(config: RouterConfig) -> str:
         "modules": str(MODULES),
         "mime_types": str(MIME_TYPES),
         "user": f"user {WORKER};" if config.root else "",
+        "open_files": str(config.open_files),
         "hostd_host": json.dumps(config.hostd_host) if hostd else "nil",
         "hostd_upstream": _HOSTD_UPSTREAM.format(config.hostd_endpoint) if hostd else "",
         "hostd_location": _HOSTD_LOCATION if hostd else "",

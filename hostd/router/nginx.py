@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -48,6 +49,7 @@ class NginxRouter:
             hostd_host=hostd_host,
             ipv6=bool(_text(Path("/proc/net/if_inet6"))),
             root=os.geteuid() == 0,
+            open_files=min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 65536),
         )
         self._base = base
         self._control = Control(directory / "private/control.sock")

@@ -45,13 +45,20 @@ async def start(directory: Path, ports: list[int]) -> int:
     for port in ports:
         _check_free(port)
     (directory / "private/control.sock").unlink(missing_ok=True)
-    result = await command.run(_nginx(directory))
-    if result.status != 0:
-        raise Unavailable(f"nginx did not start: {result.output[-2000:].strip()}", hint="run: hostd doctor")
+    daemon = await command.spawn(_nginx(directory))  # no pipes: the daemon would hold them open for ever
+    if await daemon.wait() != 0:
+        raise Unavailable(f"nginx did not start: {_complaint(directory)}", hint="run: hostd doctor")
     await _until(lambda: running_pid(directory) is not None, "nginx wrote no pid file")
     pid = running_pid(directory)
     assert pid
     return pid
+
+
+def _complaint(directory: Path) -> str:
+    try:
+        return (directory / "error.log").read_text(errors="replace")[-2000:].strip()
+    except OSError:
+        return "it said nothing"
 
 
 async def reload(directory: Path, pid: int) -> None:

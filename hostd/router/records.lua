@@ -70,7 +70,7 @@ end
 
 -- Fields in the order of records.py, apart by tabs: nginx lets none through in a request line.
 function _M.log()
-    local endpoint = var.endpoint
+    local endpoint = var.endpoint or ""
     if endpoint ~= "" then
         require("balancer").done(endpoint)
     end
@@ -86,7 +86,7 @@ function _M.log()
         (var.request_uri or ""):sub(1, 2048),
         ngx.status,
         var.bytes_sent,
-        ngx.now() - started,
+        ("%.3f"):format(ngx.now() - started),
         endpoint,
         ctx.code or "",
         var.request_id,

@@ -68,7 +68,9 @@ class Server:
         log.close()
         wait_for(self._answers, 60, lambda: f"hostd did not start:\n{self.log()[-3000:]}")
         if not self.token:
-            self.token = next(line.split()[-1] for line in self.log().splitlines() if "shown only now" in line)
+            self.token = next(
+                line.split()[-1] for line in self.log().splitlines() if "shown only now" in line
+            )
         return self
 
     def _answers(self) -> bool:
@@ -166,7 +168,13 @@ class Project:
             "GIT_COMMITTER_EMAIL": "t@t",
         }
         return subprocess.run(
-            argv, cwd=self.directory, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
+            argv,
+            cwd=self.directory,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
         )
 
     def write(self, files: dict[str, str]) -> "Project":

@@ -130,7 +130,7 @@ function install(manager, manifest, directory) {
 const COMMANDS = {
   npm: ({ lock }, builds) => [
     ...npm, lock ? "ci" : "install", builds ? "--include=dev" : "--omit=dev", `--cache=${at("cache/npm")}`,
-    "--prefer-offline", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error",
+    "--prefer-offline", "--loglevel=error",
     ...(lock ? [] : ["--no-package-lock"]),
   ],
   pnpm: (manager, builds) => {
@@ -203,5 +203,6 @@ function runHooks(manifest) {
   }
 }
 
+Object.assign(process.env, { npm_config_update_notifier: "false", npm_config_fund: "false", npm_config_audit: "false" });
 programs(at("runtime/bin"), at("tools/bin"), path.resolve("node_modules/.bin"), path.join(toolchain, "bin"));
 main();

@@ -1,0 +1,84 @@
+"""Starts a program in a slot: mounts what it sees, then runs the launcher with what only hostd may hold open."""
+
+import asyncio
+import contextlib
+import os
+from asyncio.subprocess import DEVNULL, STDOUT
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hostd import command, mounts
+from hostd.command import Command
+from hostd.engine import sandbox, seccomp
+from hostd.engine.sandbox import Descriptors, Launch, Mount, View
+from hostd.model.app import owner_of
+from hostd.model.image import Image
+
+
+async def spawn(
+    view: View, launch: Launch, argv: Sequence[str], status: Path, output: int
+) -> asyncio.subprocess.Process:
+    """Run the launcher. `status`: the file bubblewrap reports to; `output`: stdout and stderr. Raises Invalid."""
+    sandbox.check(argv, view.env, view.directory)
+    options = sandbox.encode(sandbox.options(view, sandbox.top_directories()))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    with _memory_file(options) as arguments, _memory_file(seccomp.program()) as filter_program:
+        told = os.open(status, flags, 0o600)
+        try:
+            descriptors = Descriptors(arguments, filter_program, told)
+            return await command.spawn(
+                Command(sandbox.launcher(launch, descriptors, argv)),
+                stdin=DEVNULL,
+                stdout=output,
+                stderr=STDOUT,
+                pass_fds=descriptors.all(),
+            )
+        finally:
+            os.close(told)
+
+
+async def spawn_and_leave(view: View, launch: Launch, argv: Sequence[str], status: Path, output: int) -> int:
+    """Run the launcher to its end and return its exit status: 0 once a process that nobody waits for is there."""
+    process = await spawn(view, launch, argv, status, output)
+    try:
+        return await process.wait()
+    except BaseException:
+        command.kill_session(process)
+        await asyncio.shield(process.wait())
+        raise
+
+
+def show(image: Image, directory: Path, tenant: int, disk_mb: int) -> Iterator[Mount]:
+    """Mount what needs merging below `directory`; what is to be shown where. /app can be written, until the end."""
+    for number, tree in enumerate(image.trees):
+        lowers = [Path(lower) for lower in tree.directories]
+        if tree.target == sandbox.HOME:
+            yield Mount(_writable(directory, lowers, tenant, disk_mb), tree.target, writable=True)
+        elif len(lowers) == 1:
+            yield Mount(lowers[0], tree.target)
+        else:
+            merged = directory / f"tree-{number}"
+            mounts.overlay(merged, lowers)
+            yield Mount(merged, tree.target)
+
+
+def _writable(directory: Path, lowers: Sequence[Path], tenant: int, disk_mb: int) -> Path:
+    disk, app, owner = directory / "disk", directory / "app", owner_of(tenant)
+    mounts.tmpfs(disk, size_mb=disk_mb, mode=0o711)
+    upper, work = disk / "upper", disk / "work"
+    for path in (upper, work):
+        path.mkdir(mode=0o755)
+        os.chown(path, owner, owner)
+    mounts.overlay(app, lowers, upper, work)
+    return app
+
+
+@contextlib.contextmanager
+def _memory_file(content: bytes) -> Iterator[int]:
+    descriptor = os.memfd_create("hostd", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,190 @@
+"""What every engine keeps, the fake too. The commands are such that sh and the fake's little shell both know them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+
+import pytest
+
+from hostd.engine.local import LocalEngine
+from hostd.model.instance import Exit, Instance, InstanceSpec, Limits
+from hostd.model.log import LogLine
+from hostd.model.task import Task
+from tests.engine.places import Place
+from tests.fakes import FakeEngine, FakeMachine, instance_spec
+
+ENGINES = [pytest.param("local", marks=pytest.mark.root), "fake"]
+DEADLINE = 20.0
+AnyEngine = LocalEngine | FakeEngine
+
+
+class Machine:
+    """Makes engines that follow one another on the same machine."""
+
+    def __init__(self, kind: str, here: Place) -> None:
+        self._here = here
+        self._fake = FakeMachine() if kind == "fake" else None
+        self.image = here.image()
+
+    def engine(self) -> AnyEngine:
+        return FakeEngine(self._fake) if self._fake else self._here.engine()
+
+    def spec(self, line: str, name: str = "web.1-aa") -> InstanceSpec:
+        return instance_spec(("sh", "-c", line), id=name, image=self.image)
+
+    def task(self, line: str, limits: Limits | None = None) -> Task:
+        return Task(1, ("sh", "-c", line), {}, image=self.image, limits=limits or Limits())
+
+
+@pytest.fixture(params=ENGINES)
+def machine(request: pytest.FixtureRequest, here: Place) -> Machine:
+    return Machine(request.param, here)
+
+
+@pytest.fixture
+async def engine(machine: Machine) -> AsyncIterator[AnyEngine]:
+    engine = machine.engine()
+    await engine.open()
+    yield engine
+    await engine.remove()
+
+
+async def lines_until(engine: AnyEngine, enough: Callable[[list[LogLine]], bool]) -> list[LogLine]:
+    found: list[LogLine] = []
+    async with asyncio.timeout(DEADLINE), aclosing(engine.output()) as output:  # type: ignore[type-var]
+        async for line in output:
+            found.append(line)
+            if enough(found):
+                break
+    return found
+
+
+async def end_of(engine: AnyEngine, instance: Instance) -> Exit:
+    async with asyncio.timeout(DEADLINE):
+        return await engine.wait(instance)
+
+
+async def test_the_report_has_a_name_and_says_what_is_missing(machine: Machine) -> None:
+    engine = machine.engine()
+    report = await engine.open()
+    await engine.remove()
+    assert report.name in ("local", "fake")
+    assert report.lacks
+
+
+async def test_an_instance_that_was_started_is_among_the_instances(
+    engine: AnyEngine, machine: Machine
+) -> None:
+    instance = await engine.start(machine.spec("sleep 60"))
+    assert [each.spec for each in await engine.instances()] == [instance.spec]
+
+
+async def test_the_exit_status_is_the_commands(engine: AnyEngine, machine: Machine) -> None:
+    instance = await engine.start(machine.spec("exit 3"))
+    assert await end_of(engine, instance) == Exit(3)
+    assert await engine.instances() == []
+
+
+async def test_many_may_wait_for_one_end_and_also_after_it(engine: AnyEngine, machine: Machine) -> None:
+    instance = await engine.start(machine.spec("sleep 0.1; exit 4"))
+    ends = await asyncio.gather(*(end_of(engine, instance) for _ in range(3)))
+    assert [*ends, await end_of(engine, instance)] == [Exit(4)] * 4
+
+
+async def test_sigterm_ends_an_instance_within_its_grace(engine: AnyEngine, machine: Machine) -> None:
+    instance = await engine.start(machine.spec("sleep 60"))
+    assert await engine.stop(instance, 10.0)
+    assert (await end_of(engine, instance)).status == 143
+    assert await engine.instances() == []
+
+
+async def test_an_instance_that_ignores_sigterm_is_killed_after_its_grace(
+    engine: AnyEngine, machine: Machine
+) -> None:
+    instance = await engine.start(
+        machine.spec("trap '' TERM; echo deaf; sleep 60; sleep 60; sleep 60; sleep 60")
+    )
+    await lines_until(engine, lambda lines: bool(lines))
+    assert not await engine.stop(instance, 0.3)
+    assert (await end_of(engine, instance)).status == 137
+
+
+async def test_without_a_grace_an_instance_is_killed_at_once(engine: AnyEngine, machine: Machine) -> None:
+    instance = await engine.start(machine.spec("sleep 60"))
+    assert not await engine.stop(instance, 0.0)
+    assert (await end_of(engine, instance)).status == 137
+
+
+async def test_stopping_what_is_gone_is_no_fault(engine: AnyEngine, machine: Machine) -> None:
+    instance = await engine.start(machine.spec("exit 0"))
+    await end_of(engine, instance)
+    assert await engine.stop(instance, 1.0)
+    assert await engine.stop(instance, 1.0)
+
+
+async def test_output_carries_where_a_line_is_from(engine: AnyEngine, machine: Machine) -> None:
+    await engine.start(machine.spec("echo hello; sleep 60"))
+    (line,) = await lines_until(engine, lambda lines: bool(lines))
+    facts = (line.environment, line.source, line.process, line.instance, line.text)
+    assert facts == ("shop-production", "app", "web", "web.1-aa", "hello")
+
+
+async def test_the_last_lines_of_an_instance_that_died_at_once_are_there(
+    engine: AnyEngine, machine: Machine
+) -> None:
+    instance = await engine.start(machine.spec("echo one; echo two; echo three; exit 1"))
+    await end_of(engine, instance)
+    assert engine.tail(instance.id, 2) == ["two", "three"]
+    lines = await lines_until(engine, lambda lines: len(lines) == 3)
+    assert [line.text for line in lines] == ["one", "two", "three"]
+
+
+async def test_an_unknown_instance_has_no_last_lines(engine: AnyEngine) -> None:
+    assert engine.tail("../../etc/passwd", 5) == []
+    assert engine.tail("nobody", 5) == []
+
+
+async def test_instances_outlive_their_engine_and_the_next_one_finds_them(
+    engine: AnyEngine, machine: Machine
+) -> None:
+    instance = await engine.start(machine.spec("sleep 60"))
+    await engine.close()
+    following = machine.engine()
+    await following.open()
+    assert await following.instances() == [instance]
+    assert await following.stop(instance, 10.0)
+    assert (await end_of(following, instance)).status == 143
+    await following.remove()
+
+
+async def test_a_task_gives_its_lines_and_its_exit_status(engine: AnyEngine, machine: Machine) -> None:
+    lines: list[str] = []
+    assert await engine.run(machine.task("echo one; echo two; exit 5"), lines.append) == Exit(5)
+    assert lines == ["one", "two"]
+
+
+async def test_a_task_that_takes_too_long_is_ended(engine: AnyEngine, machine: Machine) -> None:
+    limits = Limits(seconds=0.5)
+    assert await engine.run(machine.task("sleep 60", limits), lambda line: None) == Exit(137, "seconds")
+
+
+async def test_a_task_that_says_too_much_is_ended(engine: AnyEngine, machine: Machine) -> None:
+    said = 0
+
+    def count(line: str) -> None:
+        nonlocal said
+        said += len(line) + 1
+
+    assert await engine.run(machine.task("yes", Limits(output_mb=1)), count) == Exit(137, "output")
+    assert said <= 1 << 20
+
+
+async def test_a_cancelled_task_is_over(engine: AnyEngine, machine: Machine) -> None:
+    started = asyncio.Event()
+    line = "echo here; sleep 60; exit 0"
+    running = asyncio.create_task(engine.run(machine.task(line), lambda line: started.set()))
+    async with asyncio.timeout(DEADLINE):
+        await started.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running

@@ -1,0 +1,91 @@
+"""hostd.toml: its reference file is true, and every refusal names the line."""
+
+from pathlib import Path
+
+import pytest
+
+from hostd.errors import BuildFailed
+from hostd.model import manifest, toml
+from hostd.model.image import ProcessType, StaticSite
+from hostd.model.manifest import Manifest
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "hostd.reference.toml"
+
+
+def test_the_reference_file_shows_every_key_and_is_accepted() -> None:
+    content = REFERENCE.read_bytes()
+    assert manifest.parse(content) == Manifest(
+        build_command="make site",
+        processes=(
+            ProcessType("web", ("sh", "-c", "gunicorn --bind 0.0.0.0:$PORT app:app")),
+            ProcessType("worker", ("python", "worker.py")),
+        ),
+        static=StaticSite("public"),
+        health_path="/healthz",
+        health_timeout_seconds=60,
+        memory_mb=512,
+    )
+    shown = {name: set(table) for name, table in toml.parse(content, "reference").items()}
+    known = {name: set(keys) for name, keys in manifest.KEYS.items()}
+    assert shown | {"processes": set()} == known
+
+
+def test_an_empty_file_says_nothing() -> None:
+    assert manifest.parse(b"") == Manifest()
+    assert manifest.parse(b"\xef\xbb\xbf# a comment\r\n").labels == {}
+
+
+def test_what_a_rollout_needs_becomes_labels() -> None:
+    assert manifest.parse(
+        b'[health]\npath = "/up"\ntimeout_seconds = 5\n[limits]\nmemory_mb = 64'
+    ).labels == {
+        "hostd.health.path": "/up",
+        "hostd.health.timeout-seconds": "5",
+        "hostd.limits.memory-mb": "64",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[biuld]\ncommand = 'x'", "hostd.toml:1: biuld: there is no table [biuld]"),
+        ("\n[build]\ncomand = 'x'", "hostd.toml:3: comand: there is no key comand in [build]"),
+        ("build = 3", "hostd.toml:1: build: build is a table: write [build]"),
+        ("[build]\n# x\ncommand = 3", "hostd.toml:3: command: a text in quotes"),
+        ("[processes]\nweb = ''", "hostd.toml:2: web: a command is a line or a list of words, and not empty"),
+        ("[processes]\nweb = []", "hostd.toml:2: web: a command is a line or a list of words, and not empty"),
+        ("[health]\npath = 'up'", "hostd.toml:2: path: a path starts with / and holds no spaces"),
+        ('[health]\npath = "/a\\r\\nb"\n', "hostd.toml:2: path: a path starts with / and holds no spaces"),
+        (
+            "[health]\ntimeout_seconds = 2361183241434822606848",
+            "hostd.toml:2: timeout_seconds: a whole number from 1 to 600",
+        ),
+        ("[limits]\nmemory_mb = true", "hostd.toml:2: memory_mb: a whole number from 32 to 16384"),
+        ("limits.memory_mb = nan", "hostd.toml:1: memory_mb: a whole number from 32 to 16384"),
+        (
+            "[static]\nroot = '../etc'",
+            "hostd.toml:2: root: the static root '../etc' is not a directory inside the app",
+        ),
+        (
+            "[static]\nroot = '/etc'",
+            "hostd.toml:2: root: the static root '/etc' is not a directory inside the app",
+        ),
+        ("[static]\nsingle_page = 'no'", "hostd.toml:2: single_page: true or false, without quotes"),
+    ],
+)
+def test_a_manifest_that_breaks_a_rule_is_refused_with_the_line(content: str, message: str) -> None:
+    with pytest.raises(BuildFailed) as refusal:
+        manifest.parse(content.encode())
+    assert refusal.value.message == message
+    assert refusal.value.hint
+
+
+def test_a_key_that_is_almost_right_gets_a_hint() -> None:
+    with pytest.raises(BuildFailed) as refusal:
+        manifest.parse(b"[build]\ncomand = 'x'")
+    assert refusal.value.hint == "did you mean command?"
+
+
+def test_a_static_root_is_put_in_its_plainest_form() -> None:
+    assert manifest.static_site("./dist//site/", True) == StaticSite("dist/site", single_page=True)
+    assert manifest.static_site("", False) == StaticSite(".")

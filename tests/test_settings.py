@@ -1,0 +1,101 @@
+"""Settings: defaults, rules, and that the README says the same."""
+
+import os
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from hostd import settings
+from hostd.errors import Invalid
+from hostd.settings import VARIABLES, Settings
+
+
+def test_nothing_has_to_be_set() -> None:
+    read = Settings.read({"HOME": "/home/ada"})
+    assert read.data == (
+        Path("/var/lib/hostd") if os.geteuid() == 0 else Path("/home/ada/.local/share/hostd")
+    )
+    assert read.database == read.data / "hostd.db"
+    assert (read.base, read.http_port, read.https_port) == ("localhost", 8080, None)
+    assert (read.listen_address, read.listen_port) == ("127.0.0.1", 8081)
+    assert read.public_url == "http://localhost:8081"
+    assert (read.engine, read.builds_at_once, read.instance_memory_mb) == ("local", 2, 512)
+
+
+def test_every_variable_is_read() -> None:
+    env = {
+        "HOSTD_DATA": "/srv/hostd",
+        "HOSTD_BASE": "apps.example.org",
+        "HOSTD_HTTP_PORT": "80",
+        "HOSTD_HTTPS_PORT": "443",
+        "HOSTD_LISTEN": "[::1]:9000",
+        "HOSTD_PUBLIC_URL": "https://hostd.example.org/",
+        "HOSTD_ENGINE": "local",
+        "HOSTD_DATABASE": "/srv/db.sqlite",
+        "HOSTD_BUILDS_AT_ONCE": "4",
+        "HOSTD_INSTANCE_MEMORY_MB": "1024",
+    }
+    assert env.keys() == VARIABLES.keys()
+    assert Settings.read(env) == Settings(
+        data=Path("/srv/hostd"),
+        base="apps.example.org",
+        http_port=80,
+        https_port=443,
+        listen_address="::1",
+        listen_port=9000,
+        public_url="https://hostd.example.org",
+        engine="local",
+        database=Path("/srv/db.sqlite"),
+        builds_at_once=4,
+        instance_memory_mb=1024,
+    )
+
+
+def test_an_empty_variable_is_as_good_as_none() -> None:
+    assert Settings.read(dict.fromkeys(VARIABLES, "")) == Settings.read({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("HOSTD_DATA", "var/lib", "an absolute path without : , or \\"),
+        ("HOSTD_DATA", "/var/a:b", "an absolute path without : , or \\"),
+        ("HOSTD_BASE", "Example.org", "a domain in lower case, as apps.example.org"),
+        ("HOSTD_BASE", "a..b", "a domain in lower case, as apps.example.org"),
+        ("HOSTD_BASE", "localhost\n", "a domain in lower case, as apps.example.org"),
+        ("HOSTD_HTTP_PORT", "0", "a whole number from 1 to 65535"),
+        ("HOSTD_HTTP_PORT", "80;id", "a whole number from 1 to 65535"),
+        ("HOSTD_HTTPS_PORT", "70000", "a whole number from 1 to 65535"),
+        ("HOSTD_HTTPS_PORT", "\u0664\u0664\u0663", "a whole number from 1 to 65535"),
+        ("HOSTD_LISTEN", "8081", "address:port, as 127.0.0.1:8081 or [::1]:8081"),
+        ("HOSTD_LISTEN", "localhost:8081", "address:port, as 127.0.0.1:8081 or [::1]:8081"),
+        ("HOSTD_LISTEN", "127.0.0.1:99999", "address:port, as 127.0.0.1:8081 or [::1]:8081"),
+        ("HOSTD_PUBLIC_URL", "hostd.example.org", "http:// or https://, a host and perhaps a port, no path"),
+        ("HOSTD_PUBLIC_URL", "http://a:b@c", "http:// or https://, a host and perhaps a port, no path"),
+        ("HOSTD_PUBLIC_URL", "http://c:x", "http:// or https://, a host and perhaps a port, no path"),
+        ("HOSTD_PUBLIC_URL", "http://c/path", "http:// or https://, a host and perhaps a port, no path"),
+        ("HOSTD_ENGINE", "docker", "one of: local"),
+        ("HOSTD_BUILDS_AT_ONCE", "-1", "a whole number from 1 to 64"),
+        ("HOSTD_INSTANCE_MEMORY_MB", "1PB", "a whole number from 32 to 65536"),
+    ],
+)
+def test_a_value_that_breaks_its_rule_is_refused_by_name(name: str, value: str, rule: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        Settings.read({name: value})
+    assert refused.value.message == f"{name} is {value!a}, but must be {rule}"
+
+
+def test_a_misspelt_variable_is_refused() -> None:
+    with pytest.raises(Invalid, match="there is no setting 'HOSTD_DATE'"):
+        Settings.read({"HOSTD_DATE": "/srv"})
+
+
+def test_every_field_comes_from_a_variable() -> None:
+    names = {field.name for field in fields(Settings)}
+    named = {name.removeprefix("HOSTD_").lower() for name in VARIABLES}
+    assert named - {"listen"} == names - {"listen_address", "listen_port"}
+
+
+def test_the_readme_shows_the_settings() -> None:
+    assert settings.reference() in (Path(__file__).parent.parent / "README.md").read_text()
