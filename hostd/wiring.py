@@ -207,6 +207,7 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
 @contextmanager
 def _alone(data: Path) -> Iterator[None]:
     """Make the data directory, and hold it: two hostd on one would fight. Raises Unavailable."""
+    os.umask(0o022)  # sandboxes must be able to pass through; what is private says so where it is made
     data.mkdir(mode=0o711, parents=True, exist_ok=True)
     data.chmod(0o711)
     for name in ("apps", "run"):

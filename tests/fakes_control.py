@@ -1,7 +1,7 @@
 """Fakes of what a Platform works with, and a Platform of real parts around them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,17 +9,17 @@ from pathlib import Path
 from hostd.control.logs import LogBook
 from hostd.control.platform import Names, Platform
 from hostd.control.secrets import Secrets
-from hostd.engine.base import Report, Task
 from hostd.errors import HostdError, Unavailable
 from hostd.git.repos import Repositories
 from hostd.model.app import App
 from hostd.model.image import Image, StaticSite, Tree, image_digest
-from hostd.model.instance import Endpoint, Exit, Instance, InstanceSpec, Limits
-from hostd.model.log import LogLine, RequestRecord
+from hostd.model.instance import Endpoint, Limits
+from hostd.model.log import RequestRecord
 from hostd.model.route import Route
 from hostd.model.source import Source
 from hostd.store.database import Database
 from hostd.transcript import Transcript
+from tests.fakes import FakeEngine
 
 
 class FakeRouter:
@@ -71,44 +71,6 @@ class FakeBuilder:
         return None
 
 
-class StillEngine:
-    """An engine in which nothing can be started: for what needs one and uses none. `printed` feeds `output`."""
-
-    def __init__(self) -> None:
-        self.printed: asyncio.Queue[LogLine] = asyncio.Queue()
-
-    async def open(self) -> Report:
-        return Report("still", (), ("everything",))
-
-    async def close(self) -> None:
-        return None
-
-    async def start(self, spec: InstanceSpec) -> Instance:
-        raise Unavailable("nothing can be started here")
-
-    async def wait(self, instance: Instance) -> Exit:
-        return Exit(0)
-
-    async def stop(self, instance: Instance, grace: float) -> bool:
-        return True
-
-    async def run(self, task: Task, on_line: Callable[[str], None]) -> Exit:
-        raise Unavailable("nothing can be run here")
-
-    async def instances(self) -> Sequence[Instance]:
-        return []
-
-    async def output(self) -> AsyncIterator[LogLine]:
-        while True:
-            yield await self.printed.get()
-
-    def tail(self, instance_id: str, lines: int) -> Sequence[str]:
-        return []
-
-    def listening(self, instance: Instance) -> Sequence[str]:
-        return []
-
-
 def static_image(directory: Path) -> Image:
     """An Image that is one static page in `directory`, which is made."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -130,7 +92,7 @@ def platform_in(data: Path, public_url: str = "http://localhost:8081") -> Iterat
             db=db,
             repositories=repositories,
             builder=FakeBuilder(static_image(data / "site")),
-            engine=StillEngine(),
+            engine=FakeEngine(),
             router=FakeRouter(),
             secrets=Secrets.open(data / "key"),
             names=Names("localhost", "http", 8080, public_url),

@@ -25,7 +25,9 @@ class Content:
     size: int
 
     def __str__(self) -> str:
-        size = f"{self.size / 1e6:.1f} MB" if self.size >= 1e5 else f"{self.size / 1e3:.1f} kB"
+        units = (("MB", 1_000_000), ("kB", 1_000), ("bytes", 1))
+        unit, factor = next((each for each in units if self.size >= each[1]), units[-1])
+        size = f"{self.size / factor:.1f} {unit}" if factor > 1 else f"{self.size} bytes"
         return f"{self.files:,} file{'' if self.files == 1 else 's'}, {size}"
 
 

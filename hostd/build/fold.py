@@ -9,20 +9,26 @@ import shutil
 import stat
 from pathlib import Path
 
-from hostd.build.digest import is_opaque, is_whiteout
+from hostd.build.digest import DEPTH_LIMIT, is_opaque, is_whiteout
+from hostd.errors import LimitExceeded
 
 
-def same(lower: Path, upper: Path) -> bool:
+def same(lower: Path, upper: Path, depth: int = 0) -> bool:
     """Whether `upper` says nothing new: files written again with the bytes they had do not count."""
+    _check_depth(depth)
     with os.scandir(upper) as entries:
-        return not is_opaque(upper) and all(_same_entry(lower / entry.name, entry) for entry in entries)
+        return not is_opaque(upper) and all(
+            _same_entry(lower / entry.name, entry, depth) for entry in entries
+        )
 
 
-def fold(lower: Path, upper: Path, target: Path) -> None:
+def fold(lower: Path, upper: Path, target: Path, depth: int = 0) -> None:
     """Make `target`, which is not there yet, what the two merged were. Unchanged files are hard links.
 
-    Moves out of `upper`, which is worth nothing afterwards. It must not be mounted any more.
+    Moves out of `upper`, which is worth nothing afterwards. It must not be mounted any more. Raises
+    LimitExceeded for more than DEPTH_LIMIT directories in each other.
     """
+    _check_depth(depth)
     target.mkdir()
     with os.scandir(upper) as entries:
         changed = {entry.name: entry for entry in entries}
@@ -32,15 +38,15 @@ def fold(lower: Path, upper: Path, target: Path) -> None:
         if is_whiteout(entry.stat(follow_symlinks=False)):
             continue
         if entry.is_dir(follow_symlinks=False) and below and below.is_dir(follow_symlinks=False):
-            fold(Path(below.path), Path(entry.path), target / name)
+            fold(Path(below.path), Path(entry.path), target / name, depth + 1)
         else:
             Path(entry.path).rename(target / name)
     for entry in kept.values():
-        _link(entry, target / entry.name)
+        _link(entry, target / entry.name, depth + 1)
     _copy_directory_facts(upper, target)
 
 
-def _same_entry(below: Path, entry: "os.DirEntry[str]") -> bool:
+def _same_entry(below: Path, entry: "os.DirEntry[str]", depth: int) -> bool:
     status = entry.stat(follow_symlinks=False)
     try:
         before = below.lstat()
@@ -49,7 +55,7 @@ def _same_entry(below: Path, entry: "os.DirEntry[str]") -> bool:
     if before.st_mode != status.st_mode:
         return False  # also for a whiteout
     if stat.S_ISDIR(status.st_mode):
-        return same(below, Path(entry.path))
+        return same(below, Path(entry.path), depth + 1)
     if stat.S_ISLNK(status.st_mode):
         return below.readlink() == Path(entry.path).readlink()
     if not stat.S_ISREG(status.st_mode) or before.st_size != status.st_size:
@@ -65,12 +71,13 @@ def _same_bytes(one: Path, other: Path) -> bool:
     return True
 
 
-def _link(entry: "os.DirEntry[str]", target: Path) -> None:
+def _link(entry: "os.DirEntry[str]", target: Path, depth: int) -> None:
+    _check_depth(depth)
     if entry.is_dir(follow_symlinks=False):
         target.mkdir()
         with os.scandir(entry.path) as inner:
             for each in inner:
-                _link(each, target / each.name)
+                _link(each, target / each.name, depth + 1)
         return _copy_directory_facts(Path(entry.path), target)
     try:
         os.link(entry.path, target, follow_symlinks=False)
@@ -87,3 +94,8 @@ def _copy_directory_facts(source: Path, target: Path) -> None:
     os.chown(target, status.st_uid, status.st_gid)
     target.chmod(stat.S_IMODE(status.st_mode))
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _check_depth(depth: int) -> None:
+    if depth > DEPTH_LIMIT:
+        raise LimitExceeded(f"a layer is nested deeper than {DEPTH_LIMIT} directories")

@@ -40,6 +40,7 @@ class Kept:
 
     record: LayerRecord
     remark: str
+    fresh: bool = True  # content that was not in the store
     later: Callable[[], None] | None = None
 
 
@@ -101,7 +102,7 @@ def _keep_old(layer: Layer, before: LayerRecord) -> Kept:
     record = _record(layer, before.digest, Path(before.directory))
     if layer.launch and before.digest.startswith(UNHASHED):
         record = replace(record, digest=digest.of(_content(before), f"layer {layer.path}").digest)
-    return Kept(record, "unchanged")
+    return Kept(record, "unchanged", fresh=False)
 
 
 def _keep_new(layer: Layer, changes: Path, scratch: Scratch, store: Path) -> Kept:

@@ -5,9 +5,12 @@ Everything an App brings is untrusted: its programs run in the engine's sandbox 
 """
 
 import asyncio
+import errno
 import logging
+import os
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from hostd.build.phases import Built, build_group
 from hostd.build.sandbox import Runner, Sandbox
 from hostd.build.scratch import Scratch, discard
 from hostd.build.workshop import Workshop, user_env
-from hostd.errors import BuildFailed, HostdError
+from hostd.errors import BuildFailed, HostdError, Unavailable
 from hostd.model.app import App, owner_of
 from hostd.model.image import Image, LayerRecord
 from hostd.model.names import shown
@@ -35,7 +38,8 @@ Work = Callable[[], None]
 class _Packed:
     image: Image
     remarks: Sequence[str]
-    later: Sequence[Work]
+    folds: Sequence[Work]
+    fresh: bool
 
 
 class Lifecycle:
@@ -47,7 +51,8 @@ class Lifecycle:
         self._engine = engine
         self._shelf = read_shelf(buildpacks)
         self._toolchains = {path.name: path for path in sorted(toolchains.glob("*")) if path.is_dir()}
-        self._later: defaultdict[int, set[asyncio.Task[None]]] = defaultdict(set)
+        self._folding: defaultdict[int, set[asyncio.Task[None]]] = defaultdict(set)
+        self._cleaning: defaultdict[int, set[asyncio.Task[None]]] = defaultdict(set)
 
     async def build(
         self,
@@ -57,11 +62,22 @@ class Lifecycle:
         previous: Image | None,
         transcript: Transcript,
     ) -> Image:
-        """The Image of `source`. Raises BuildFailed, LimitExceeded; then all that was made is removed."""
-        await self._settled(app)
+        """The Image of `source`. Raises BuildFailed, LimitExceeded, Unavailable; then what was made is removed."""
+        await asyncio.gather(*self._folding[app.id])
+        with _full_disk_in_words():
+            return await self._build(source, app, env, previous, transcript)
+
+    async def _build(
+        self,
+        source: Source,
+        app: App,
+        env: Mapping[str, str],
+        previous: Image | None,
+        transcript: Transcript,
+    ) -> Image:
         home = self._home(app)
         scratch = Scratch(home / "build", owner_of(app.id))
-        later: list[Work] = []
+        packed: _Packed | None = None
         try:
             scratch.mount_app(source.directories)
             workshop = self._workshop(scratch, app, env)
@@ -70,23 +86,22 @@ class Lifecycle:
             built = await build_group(workshop, detection, previous, transcript)
             with transcript.phase("Packing"):
                 packed = await _to_the_end(asyncio.to_thread(self._pack, source, workshop, built, home))
-                later += packed.later
                 for remark in packed.remarks:
                     transcript.detail(remark)
         finally:
-            self._do_later(app, [*later, scratch.remove])
+            self._finish(app, packed, scratch)
         return packed.image
 
     async def collect(self, app: App, kept: Sequence[Image]) -> None:
         """Remove layers and trees that no Image in `kept` uses, and what a killed hostd left. Not beside a Build."""
-        await self._settled(app)
+        await asyncio.gather(*self._cleaning[app.id])
         used = {layer.directory for made in kept for layer in made.layers}
         used |= {directory for made in kept for tree in made.trees for directory in tree.directories}
         await asyncio.to_thread(_sweep, self._home(app), used)
 
     async def close(self) -> None:
         """Finish what was left for later."""
-        for tasks in list(self._later.values()):
+        for tasks in list(self._cleaning.values()):
             await asyncio.gather(*tasks)
 
     def _home(self, app: App) -> Path:
@@ -103,7 +118,7 @@ class Lifecycle:
         return Workshop(scratch, sandbox, instructions, variables, self._toolchains)
 
     def _pack(self, source: Source, workshop: Workshop, built: Built, home: Path) -> _Packed:
-        """All that can be refused is looked at before anything is moved into the store."""
+        """What is moved into the store before a refusal is in the way of nobody; `collect` removes it."""
         scratch, launch = workshop.scratch, built.launch
         static = image.static_of(workshop.recipe, launch)
         if static and not source_files.is_directory(scratch.app, static.root):
@@ -121,19 +136,48 @@ class Lifecycle:
             (*(each.record for each in found), *stores),
             built.labels,
         )
-        remarks = [f"layer {each.record.buildpack}/{each.record.name} {each.remark}" for each in found]
         return _Packed(
-            made, [*remarks, *([remark] if remark else [])], [each.later for each in found if each.later]
+            image=made,
+            remarks=[
+                *(f"layer {each.record.buildpack}/{each.record.name} {each.remark}" for each in found),
+                *remark,
+            ],
+            folds=[each.later for each in found if each.later],
+            fresh=bool(remark) or any(each.fresh for each in found),
         )
 
-    def _do_later(self, app: App, work: Sequence[Work]) -> None:
-        tasks = self._later[app.id]
-        task = asyncio.create_task(asyncio.to_thread(_do_all, work))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+    def _finish(self, app: App, packed: _Packed | None, scratch: Scratch) -> None:
+        """What the push need not wait for. The next Build waits for the folds, as it may restore what they make."""
+        folding = _kept(self._folding[app.id], _in_thread(packed.folds if packed else ()))
+        _kept(self._cleaning[app.id], _clean(folding, scratch, fresh=packed is not None and packed.fresh))
 
-    async def _settled(self, app: App) -> None:
-        await asyncio.gather(*self._later[app.id])
+
+@contextmanager
+def _full_disk_in_words() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Unavailable("there is no room left on this machine's disk") from error
+
+
+async def _clean(folding: asyncio.Task[None], scratch: Scratch, *, fresh: bool) -> None:
+    """Also bring what is new to the disk: files are whole after a power cut, but for the seconds until here."""
+    await folding
+    await _in_thread([os.sync, scratch.remove] if fresh else [scratch.remove])
+
+
+async def _in_thread(work: Sequence[Work]) -> None:
+    if work:
+        await asyncio.to_thread(_do_all, work)
+
+
+def _kept(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    return task
 
 
 async def _to_the_end(work: Coroutine[Any, Any, _Packed]) -> _Packed:

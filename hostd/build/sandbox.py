@@ -4,14 +4,16 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from hostd.build.digest import DEPTH_LIMIT
 from hostd.errors import LimitExceeded
 from hostd.model.instance import BUILD_LIMITS, Exit, Limits
 from hostd.model.task import Bind, Task
 
+_KILLED = 137  # 128 + SIGKILL
 WATCH_INTERVAL = 1.0  # seconds; longer where looking itself takes long
 
 
@@ -58,7 +60,7 @@ class Sandbox:
         watching = asyncio.create_task(self._watch_disk())
         try:
             await asyncio.wait({running, watching}, return_when=asyncio.FIRST_COMPLETED)
-            ended = running.result() if running.done() else Exit(137, "disk")
+            ended = running.result() if running.done() else Exit(_KILLED, watching.result())
         finally:
             for each in (running, watching):
                 each.cancel()
@@ -68,30 +70,48 @@ class Sandbox:
             raise LimitExceeded(_words(ended.limit, self._limits), hint=_HINTS.get(ended.limit, ""))
         return ended.status
 
-    async def _watch_disk(self) -> None:
-        """Ends when more is written than may be."""
-        pause = WATCH_INTERVAL
+    async def _watch_disk(self) -> str:
+        """The limit, once more is written, or deeper, than may be."""
         loop = asyncio.get_running_loop()
+        pause = WATCH_INTERVAL
         while True:
             await asyncio.sleep(pause)
             start = loop.time()
-            if await asyncio.to_thread(used_bytes, self._watched) > self._limits.disk_mb * 1024 * 1024:
-                return
+            used = await asyncio.to_thread(usage, self._watched)
+            if used.depth > DEPTH_LIMIT:
+                return "depth"
+            if used.size > self._limits.disk_mb * 1024 * 1024:
+                return "disk"
             pause = max(WATCH_INTERVAL, 10 * (loop.time() - start))
 
 
-def used_bytes(directories: Sequence[Path]) -> int:
-    """Bytes on disk below `directories`, while others write there: what vanishes meanwhile is not counted."""
-    total = 0
-    waiting = [str(directory) for directory in directories]
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """`size` in bytes on disk; `depth` of directories in each other."""
+
+    size: int
+    depth: int
+
+
+def usage(directories: Sequence[Path]) -> Usage:
+    """What lies below `directories` while others write there: what vanishes meanwhile is not counted.
+
+    Nothing below DEPTH_LIMIT is looked at: path names have an end too.
+    """
+    size = deepest = 0
+    waiting = [(str(directory), 0) for directory in directories]
     while waiting:
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+        directory, depth = waiting.pop()
+        deepest = max(deepest, depth)
+        if depth > DEPTH_LIMIT:
+            continue
+        with contextlib.suppress(OSError), os.scandir(directory) as entries:
             for entry in entries:
                 with contextlib.suppress(OSError):
-                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    size += entry.stat(follow_symlinks=False).st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-    return total
+                        waiting.append((entry.path, depth + 1))
+    return Usage(size, deepest)
 
 
 _HINTS = {
@@ -106,5 +126,6 @@ def _words(limit: str, limits: Limits) -> str:
         "memory": f"the build used more than {limits.memory_mb} MB of memory",
         "processes": f"the build ran more than {limits.processes} processes at once",
         "output": f"the build printed more than {limits.output_mb} MB",
+        "depth": f"the build made directories nested deeper than {DEPTH_LIMIT}",
         "disk": f"the build wrote more than {limits.disk_mb} MB to disk",
     }.get(limit, f"the build went over its limit of {limit}")

@@ -1,9 +1,9 @@
 """The directories and mounts of one Build. All that sandboxed code writes belongs to the App's owner."""
 
 import contextlib
+import itertools
 import os
 import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -110,11 +110,35 @@ class Scratch:
 
 
 def discard(directory: Path) -> None:
-    """Unmount what is mounted below `directory`, and delete it."""
+    """Unmount what is mounted below `directory`, and delete it, if it is there."""
     for point in mounts.below(directory):
         mounts.unmount(point)
     with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(directory)
+        _delete(directory)
+
+
+def _delete(directory: Path) -> None:
+    """Also what is nested deeper than recursion and path names go: directories move up before they are emptied."""
+    moved = (f"{secrets.token_hex(8)}-{number}" for number in itertools.count())
+    while inner := _without_files(directory):
+        for path in inner:
+            for below in _without_files(path):
+                below.rename(directory / next(moved))
+            path.rmdir()
+    directory.rmdir()
+
+
+def _without_files(directory: Path) -> list[Path]:
+    """The directories in `directory`, once everything else in it is deleted."""
+    inner: list[Path] = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                inner.append(path)
+            else:
+                path.unlink()
+    return inner
 
 
 def fitting(directories: Sequence[Path]) -> list[Path]:

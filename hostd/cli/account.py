@@ -1,18 +1,13 @@
-"""login, logout, whoami, tokens, and what git needs to log in by itself."""
+"""login, logout, whoami and tokens."""
 
-import shlex
-import shutil
-import sys
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 
+from hostd.cli import git_login, output
 from hostd.cli import login as logins
-from hostd.cli import output
 from hostd.cli.api import Api
-from hostd.cli.repository import git
 from hostd.errors import Invalid
 from hostd.model.names import shown
 from hostd.settings import process_environment
@@ -30,8 +25,9 @@ def login(
     """Log in, and have git use the same token."""
     known = logins.Login(_checked(url), (token or typer.prompt("Token", hide_input=True)).strip())
     user = Api(known).get("/user")
-    logins.write(process_environment(), known)
-    _configure_git(known.url)
+    env = process_environment()
+    logins.write(env, known)
+    git_login.remember(env, known)
     output.line(f"logged in at {known.url} as {user['name']}")
 
 
@@ -39,8 +35,7 @@ def logout() -> None:
     """Forget the token on this machine. It stays valid: see hostd tokens revoke."""
     env = process_environment()
     if logins.path(env).exists():
-        url = logins.read(env).url
-        git("config", "--global", "--remove-section", f"credential.{url}")
+        git_login.forget(env, logins.read(env).url)
         logins.forget(env)
     output.line("logged out")
 
@@ -95,19 +90,3 @@ def _checked(url: str) -> str:
             f"{shown(url)} is not the URL of a hostd", hint="as: hostd login https://hostd.example.org"
         )
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _configure_git(url: str) -> None:
-    """An empty helper first: else git would hand the token to the person's other helpers, which store it."""
-    helper = "!" + shlex.join([*_program(), "git", "credential"])
-    key = f"credential.{url}.helper"
-    for words in (("--replace-all", key, ""), ("--add", key, helper)):
-        result = git("config", "--global", *words)
-        if result.status != 0:
-            raise Invalid(f"git did not take its configuration: {result.output.strip()}")
-
-
-def _program() -> list[str]:
-    """How to call this program from anywhere."""
-    found = shutil.which(sys.argv[0])
-    return [str(Path(found).resolve())] if found else [sys.executable, "-m", "hostd"]

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
@@ -11,6 +10,7 @@ from hostd.cli.account import Json
 from hostd.cli.api import Api
 from hostd.cli.repository import AppOption, add_remote, chosen_app, in_repository
 from hostd.errors import Conflict
+from hostd.model.names import check_app_name
 
 apps = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Create, list, show and destroy apps.")
 git_commands = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Connect git to hostd.")
@@ -82,13 +82,13 @@ def open_app(app: AppOption = None) -> None:
     typer.launch(url)
 
 
+@git_commands.callback()
+def group() -> None:
+    """Connect git to hostd."""
+
+
 @git_commands.command("remote")
 def remote(app: AppOption = None) -> None:
     """Add the remote hostd to the repository here."""
-    found = Api.here().get(f"/apps/{quote(app or Path.cwd().name, safe='')}")
+    found = Api.here().get(f"/apps/{check_app_name(app or Path.cwd().name)}")
     output.line(add_remote(found["git_url"]))
-
-
-@git_commands.command("credential", hidden=True)
-def credential() -> None:
-    """Give git the token; for git itself, answered before the command line is read (`__main__`)."""

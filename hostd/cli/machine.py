@@ -1,13 +1,19 @@
-"""What works on this machine itself, without a server: serve and doctor."""
+"""What works on this machine itself, without a server: serve, doctor and admin."""
 
 import asyncio
 from dataclasses import asdict
 from importlib import metadata
 
+import typer
+
 from hostd.cli import output
 from hostd.cli.account import Json
 from hostd.errors import Unavailable
 from hostd.settings import Settings, process_environment
+
+admin = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="What needs root on hostd's own machine."
+)
 
 
 def serve() -> None:
@@ -15,6 +21,22 @@ def serve() -> None:
     from hostd import wiring
 
     wiring.serve(Settings.read(process_environment()), output.line)
+
+
+@admin.command("token")
+def administrator_token() -> None:
+    """Make and print another token for the first administrator, on the machine of hostd itself."""
+    from hostd import wiring
+
+    output.line(wiring.administrator_token(Settings.read(process_environment())))
+
+
+@admin.command("stop")
+def stop() -> None:
+    """Stop hostd, its router and every app. `hostd serve` starts them again."""
+    from hostd import wiring
+
+    wiring.stop(Settings.read(process_environment()), output.line)
 
 
 def doctor(json: Json = False) -> None:

@@ -32,7 +32,9 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         drawn.add_column(heading, overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(_visible(str(cell)).replace("\n", "\\n")) for cell in row))
-    console.print(drawn)
+    with console.capture() as captured:
+        console.print(drawn)
+    print("\n".join(row.rstrip() for row in captured.get().splitlines()))
 
 
 def line(text: str) -> None:

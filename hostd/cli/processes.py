@@ -31,7 +31,7 @@ def list_processes(context: typer.Context, app: AppOption = None, json: Json = F
     output.table(
         ["PROCESS", "STATE", "SINCE", "RELEASE", "RESTARTS", "COMMAND"],
         [
-            [item["process"], item["state"], output.moment(item["since"]), item["release"]]
+            [_place(item), item["state"], output.moment(item["since"]), item["release"]]
             + [item["restarts"], item["command"]]
             for item in found
         ],
@@ -116,6 +116,12 @@ def _quantity(name: str, value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", value):
         raise Invalid(f"{shown(f'{name}={value}')} is not a quantity", hint="as: web=2")
     return int(value)
+
+
+def _place(item: Mapping[str, str]) -> str:
+    """`web.1`, as in the logs: the number is the end of the Instance's id."""
+    number = item["instance_id"].rpartition("-")[2]
+    return f"{item['process']}.{number}" if number else item["process"]
 
 
 def _parsed(line: str) -> Mapping[str, str]:

@@ -3,14 +3,14 @@
 import asyncio
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import typer
 
 from hostd.cli import login
 from hostd.command import PATH, Command, Result, run
 from hostd.errors import Conflict, Invalid
-from hostd.model.names import shown
+from hostd.model.names import check_app_name, shown
 from hostd.settings import process_environment
 
 REMOTE = "hostd"
@@ -21,12 +21,11 @@ AppOption = Annotated[
 
 
 def chosen_app(named: str | None, context: typer.Context | None = None) -> str:
-    """The App an option names, here or before the subcommand, else that of the remote; quoted for a URL.
+    """The App an option names, here or before the subcommand, else that of the remote.
 
-    Raises Invalid if there is neither, or if the remote is not of the server one is logged in to.
+    Raises Invalid if there is neither, for what is no name, or a remote not of the server one is logged in to.
     """
-    name = named or (context.obj if context else None) or _app_of_remote()
-    return quote(name, safe="")
+    return check_app_name(named or (context.obj if context else None) or _app_of_remote())
 
 
 def in_repository() -> bool:
@@ -49,11 +48,12 @@ def add_remote(url: str) -> str:
     return f"the remote {REMOTE} is {url}"
 
 
-def git(*words: str) -> Result:
-    """Run git here, with the person's own configuration."""
+def git(*words: str, given: str = "") -> Result:
+    """Run git here, with the person's own configuration; `given` is its standard input."""
     passed = ("PATH", "HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL")
     env = {name: value for name, value in process_environment().items() if name in passed}
-    return asyncio.run(run(Command(("git", *words), {"PATH": PATH, "LC_ALL": "C"} | env, Path.cwd())))
+    command = Command(("git", *words), {"PATH": PATH, "LC_ALL": "C"} | env, Path.cwd(), given.encode())
+    return asyncio.run(run(command))
 
 
 def _app_of_remote() -> str:

@@ -190,8 +190,9 @@ def _taken(name: str, number: int, data: Path) -> Check:
     if holder is None:
         return Check(f"port {number}", False, "in use", f"set {name} to another")
     process = psutil.Process(holder)
-    line = " ".join(process.cmdline())
-    ours = str(data) in line or "hostd" in line
+    family = (process, *process.parents())  # of nginx's processes, the first one names the directory
+    words = [word for each in family for word in each.cmdline()]
+    ours = any(Path(word).name == "hostd" or str(data) in word for word in words)
     found = f"in use by {'hostd' if ours else process.name()} (pid {holder})"
     return Check(f"port {number}", ours, found, f"set {name} to another, or stop {process.name()}")
 

@@ -109,18 +109,22 @@ def joins(cgroups: Cgroups, name: str) -> tuple[str, ...]:
 
 def processes(cgroups: Cgroups, name: str) -> list[int]:
     """The ids of all processes in `name`; none if it is gone."""
-    path = cgroups.of(name)[-1] if cgroups.version == 2 else cgroups.of(name)[CONTROLLERS.index("pids")]
+    path = cgroups.of(name)[0 if cgroups.version == 2 else CONTROLLERS.index("pids")]
     try:
         return [int(line) for line in (path / "cgroup.procs").read_text().split()]
     except OSError:
         return []
 
 
-def kill(cgroups: Cgroups, name: str) -> bool:
-    """SIGKILL for everything in `name`; nothing can be born meanwhile. True once nobody is left to kill."""
-    path = cgroups.of(name)[-1] if cgroups.version == 2 else cgroups.of(name)[CONTROLLERS.index("pids")]
-    with contextlib.suppress(OSError):
-        (path / "pids.max").write_text("0")
+def kill(cgroups: Cgroups, name: str, *, closed: bool = False) -> bool:
+    """SIGKILL for everything in `name`, whose sandbox dies with its first process; True if nobody was there.
+
+    `closed`: nothing can be born meanwhile, for what was faster than the signal.
+    """
+    if closed:
+        path = cgroups.of(name)[0 if cgroups.version == 2 else CONTROLLERS.index("pids")]
+        with contextlib.suppress(OSError):
+            (path / "pids.max").write_text("0")
     left = processes(cgroups, name)
     for process in left:
         with contextlib.suppress(ProcessLookupError):

@@ -4,8 +4,10 @@ Nothing secret is in it: no shadow, no keys, no configuration of the machine's s
 place, file by file, because sandboxes that run look at this very directory.
 """
 
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from hostd.engine.sandbox import HOME, USER
@@ -24,10 +26,7 @@ def prepare(target: Path, resolvers: Sequence[str], source: Path = Path("/etc"))
     for name in _COPIED:
         _bring(source / name, target / name)
     for name, content in written(resolvers).items():
-        partial = target / f".{name}.partial"
-        partial.write_text(content)
-        partial.chmod(0o644)
-        partial.rename(target / name)
+        _replace(target / name, partial(_write, content))
 
 
 def written(resolvers: Sequence[str]) -> dict[str, str]:
@@ -45,22 +44,34 @@ def written(resolvers: Sequence[str]) -> dict[str, str]:
 
 
 def _bring(source: Path, target: Path) -> None:
-    partial = target.with_name(f".{target.name}.partial")
     if source.is_symlink():
-        if not (target.is_symlink() and target.readlink() == source.readlink()):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial.unlink(missing_ok=True)
-            partial.symlink_to(source.readlink())
-            partial.rename(target)
+        link = source.readlink()
+        if not target.is_symlink() or target.readlink() != link:
+            _replace(target, lambda path: path.symlink_to(link))
     elif source.is_dir():
         target.mkdir(parents=True, exist_ok=True)
         target.chmod(0o755)
         for path in source.iterdir():
-            _bring(path, target / path.name)
+            if path.suffix != ".gz":  # alternatives of manual pages
+                _bring(path, target / path.name)
     elif source.is_file() and source.stat().st_mode & 0o004 and not _same(source, target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, partial)
-        partial.rename(target)
+        _replace(target, lambda path: shutil.copy2(source, path))
+
+
+def _write(content: str, path: Path) -> None:
+    path.write_text(content)
+    path.chmod(0o644)
+
+
+def _replace(target: Path, make: Callable[[Path], object]) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not os.path.lexists(target):
+        make(target)
+        return
+    fresh = target.with_name(f".{target.name}.partial")
+    fresh.unlink(missing_ok=True)
+    make(fresh)
+    fresh.rename(target)
 
 
 def _same(source: Path, target: Path) -> bool:

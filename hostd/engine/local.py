@@ -33,6 +33,7 @@ from hostd.model.log import LogLine
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
 _KILLED = 137  # 128 + SIGKILL
 _REMEMBERED = 1000  # ends of Instances
+_OUTPUT_MB = 2048  # largest output file while no hostd is there to cut it
 INSTANCE_BADNESS, TASK_BADNESS = 500, 800  # for the out-of-memory killer: builds go first, hostd last
 INSTANCE_WEIGHT, TASK_WEIGHT = 100, 50  # shares of a busy CPU
 
@@ -48,6 +49,7 @@ class _Running:
     pidfd: int | None
     exit: asyncio.Future[Exit]
     watch: asyncio.Task[None] | None = None
+    killed: bool = False
 
 
 class LocalEngine:
@@ -139,6 +141,7 @@ class LocalEngine:
                 await asyncio.shield(running.exit)
         except TimeoutError:
             in_time = running.exit.done()
+            running.killed = not in_time
             await self._slots.empty(running.slot)
         await asyncio.shield(running.watch)
         return in_time
@@ -191,9 +194,7 @@ class LocalEngine:
             etc=self._etc,
             disk_mb=spec.limits.disk_mb,
         )
-        launch = self._launch_of(
-            sandbox.LEAVE, slot, spec.tenant, spec.limits, INSTANCE_BADNESS, place / "pid"
-        )
+        launch = self._launch_of(slot, spec.tenant, spec.limits, place / "pid")
         output = self._outputs.create(spec.id, spec.environment, spec.process)
         try:
             status = await spawn_and_leave(view, launch, spec.command, place / "status", output)
@@ -209,17 +210,17 @@ class LocalEngine:
         pidfd = processes.alive_in(pid, f"/{self._cgroups.parents[0].name}/{slot.name}")
         return _Running(record, slot, pid, pidfd, asyncio.get_running_loop().create_future())
 
-    def _launch_of(
-        self, script: str, slot: Slot, tenant: int, limits: Limits, badness: int, pid_file: Path
-    ) -> Launch:
+    def _launch_of(self, slot: Slot, tenant: int, limits: Limits, pid_file: Path | None) -> Launch:
+        """For an Instance, whose pid goes to a file; without one for a task, which stays hostd's child."""
         return Launch(
-            script=script,
-            pid_file=pid_file,
+            script=sandbox.LEAVE if pid_file else sandbox.STAY,
+            pid_file=pid_file or Path("/dev/null"),
             joins=groups.joins(self._cgroups, slot.name),
             namespace=slot.namespace,
             owner=owner_of(tenant),
-            limits=limits,
-            badness=badness,
+            open_files=limits.open_files,
+            file_mb=max(limits.disk_mb, _OUTPUT_MB) if pid_file else limits.disk_mb,
+            badness=INSTANCE_BADNESS if pid_file else TASK_BADNESS,
         )
 
     def _watch(self, running: _Running) -> None:
@@ -230,7 +231,7 @@ class LocalEngine:
         if running.pidfd is not None:  # None: it ended before anyone could look
             await processes.ended(running.pidfd)
         instance = running.record.instance
-        exit_ = self._exit_of(instance.id, running.slot)
+        exit_ = Exit(_KILLED) if running.killed else self._exit_of(instance.id, running.slot)
         try:
             await self._discard(running.slot, instance.id)
         finally:
@@ -292,9 +293,7 @@ class LocalEngine:
         shown = show(task.image, slot.directory, task.tenant, task.limits.disk_mb) if task.image else []
         bound = [Mount(bind.source, bind.target, bind.writable) for bind in task.binds]
         view = View((*shown, *bound), task.env, task.directory, self._etc, task.limits.disk_mb, task.network)
-        launch = self._launch_of(
-            sandbox.STAY, slot, task.tenant, task.limits, TASK_BADNESS, Path("/dev/null")
-        )
+        launch = self._launch_of(slot, task.tenant, task.limits, None)
         reader, writer = os.pipe()
         try:
             process = await spawn(view, launch, task.command, slot.directory / "status", writer)

@@ -83,7 +83,7 @@ async def make_network(directory: Path, installation: str) -> tuple[Network, tup
 
 async def remove_network(network: Network) -> None:
     """Remove the bridge and the firewall rules, as far as they are there."""
-    for words in _docker_rules(network):
+    for words in _docker_rules(network) if _has_iptables() else ():
         await command.run(Command(("iptables", "-w", "-D", "DOCKER-USER", *words)))
     await command.run(Command(("nft", "delete", "table", "inet", f"hostd_{network.installation}")))
     await command.run(Command(("ip", "link", "del", network.bridge)))
@@ -112,7 +112,7 @@ async def _close_off(network: Network) -> None:
         str(ipaddress.IPv4Interface(f"{info['local']}/{info['prefixlen']}").network)
         for link in addresses
         if link["ifname"] != network.bridge
-        for info in json.loads(json.dumps(link["addr_info"]))
+        for info in link["addr_info"]
     ]
     rules = networks.firewall(network, local)
     await command.check(Command(("nft", "-f", "-"), input=rules.encode()))
@@ -121,7 +121,7 @@ async def _close_off(network: Network) -> None:
 
 async def _forwarding(network: Network) -> tuple[str, ...]:
     """Get past the firewall of docker, which drops what it does not know; say so if another one drops."""
-    if shutil.which("iptables", path=command.PATH) is None:
+    if not _has_iptables():
         return ()
     if (await command.run(Command(("iptables", "-w", "-S", "DOCKER-USER")))).status == 0:
         for words in _docker_rules(network):
@@ -152,6 +152,10 @@ def _has_link(name: str) -> bool:
 
 def _number(file: Path) -> int:
     return int(file.read_text()) if file.exists() else 0
+
+
+def _has_iptables() -> bool:
+    return shutil.which("iptables", path=command.PATH) is not None
 
 
 def _docker_rules(network: Network) -> tuple[tuple[str, ...], ...]:

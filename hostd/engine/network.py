@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 from hostd.errors import Unavailable
 
@@ -71,7 +72,7 @@ def free_subnet(taken: Iterable[IPv4Network], seed: str) -> IPv4Network:
     raise Unavailable("no private network is free on this machine", hint="see: ip route show table all")
 
 
-def routed(routes: Iterable[dict[str, str]], without: str = "") -> list[IPv4Network]:
+def routed(routes: Iterable[dict[str, Any]], without: str = "") -> list[IPv4Network]:
     """The networks in `ip -json -4 route show table all`, but the default one and those of the device `without`."""
     found = []
     for route in routes:

@@ -17,13 +17,17 @@ from hostd.model.log import LogLine
 
 LINE_LIMIT = 16 * 1024  # bytes
 CUT = "...(cut)"
-RATE = 2 * 1024 * 1024  # bytes a second, of one Instance
-FILE_LIMIT = 8 * 1024 * 1024  # bytes; what was read beyond that is cut off at the front
+RATE = 2 * 1024 * 1024  # bytes a second, of one Instance; what comes faster waits in the file
+LINES_RATE = 5000  # lines a second
+FILE_LIMIT = (
+    8 * 1024 * 1024
+)  # bytes read, which are then cut off, or waiting to be read, which are then dropped
 TAIL = 256 * 1024  # bytes kept for `tail`
 KEPT_SECONDS = 600.0  # for `tail`, after the end
 _BUSY, _QUIET = 0.02, 0.1  # seconds between two looks
 _SAVED = 1.0  # seconds between two notes of how far was read
-_COUNTED = 4 * 1024 * 1024  # bytes of a flood whose lines are counted; beyond that the number is estimated
+_CHUNK = 64 * 1024  # bytes read of one Instance before it is another's turn
+_COUNTED = 1024 * 1024  # bytes of a flood whose lines are counted; beyond that the number is estimated
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]")  # all but tab and escape (colours)
 _COLLAPSE_RANGE, _BLOCK = 0x08, 4096  # fallocate(2)
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -43,6 +47,7 @@ class Follower:
     rest: bytes = b""
     cutting: bool = False
     allowed: float = float(RATE)
+    allowed_lines: float = float(LINES_RATE)
     looked: float = 0.0
     dropped_lines: int = 0
     dropped_bytes: int = 0
@@ -59,17 +64,18 @@ class Follower:
             self.behind = 0
         if not self.behind and not self.dropped_bytes:
             return
-        self.allowed = min(float(RATE), self.allowed + (now - self.looked) * RATE)
-        self.looked = now
+        self._grant(now)
         with self.path.open("r+b", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             self.position = min(self.position, size)
-            data = os.pread(file.fileno(), min(size - self.position, int(self.allowed)), self.position)
-            self.allowed -= len(data)
-            self.position += len(data)
-            yield from self._split(data)
-            if size - self.position > RATE:
+            if size - self.position > FILE_LIMIT:
                 self._drop(file.fileno(), size)
+            if self.allowed > 0 and self.allowed_lines > 0:
+                data = os.pread(file.fileno(), _CHUNK, self.position)
+                self.allowed -= len(data)
+                self.allowed_lines -= data.count(b"\n")
+                self.position += len(data)
+                yield from self._split(data)
             if self.position > FILE_LIMIT:
                 self._shorten(file.fileno())
             self.behind = os.fstat(file.fileno()).st_size - self.position
@@ -84,6 +90,11 @@ class Follower:
             yield self._line(_text(self.rest))
         self.rest = b""
         self.offset = self.position
+
+    def _grant(self, now: float) -> None:
+        passed, self.looked = now - self.looked, now
+        self.allowed = min(float(RATE), self.allowed + passed * RATE)
+        self.allowed_lines = min(float(LINES_RATE), self.allowed_lines + passed * LINES_RATE)
 
     def _split(self, data: bytes) -> Iterator[LogLine]:
         *whole, self.rest = (self.rest + data).split(b"\n")
@@ -185,7 +196,9 @@ class Outputs:
                 ended, before = follower.ended, follower.position
                 for line in follower.lines(now):
                     yield line
-                busy |= follower.position != before
+                if follower.position != before:
+                    busy = True
+                    await asyncio.sleep(0)  # a busy Instance must not stop everything else in hostd
                 if ended and not follower.behind:
                     for line in follower.last():
                         yield line

@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from hostd.errors import Invalid
-from hostd.model.instance import Limits
 
 USER = 1000  # uid and gid of the app as it sees itself
 HOME = "/app"
@@ -118,7 +117,8 @@ class Launch:
     joins: tuple[str, ...]
     namespace: str
     owner: int
-    limits: Limits
+    open_files: int
+    file_mb: int
     badness: int
 
 
@@ -127,7 +127,7 @@ def launcher(launch: Launch, descriptors: Descriptors, command: Sequence[str]) -
     owner = str(launch.owner)
     return (
         *("/bin/sh", "-c", launch.script, "hostd-launch", str(launch.pid_file)),
-        *(str(launch.limits.open_files), str(launch.limits.disk_mb << 11), str(launch.badness)),
+        *(str(launch.open_files), str(launch.file_mb << 11), str(launch.badness)),
         *(*launch.joins, "--"),
         *("nsenter", f"--net=/run/netns/{launch.namespace}", "-S", owner, "-G", owner, "--"),
         *("bwrap", "--args", str(descriptors.arguments), "--seccomp", str(descriptors.seccomp)),

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hostd import command, mounts
 from hostd.engine import cgroups as groups
@@ -24,6 +25,7 @@ from hostd.errors import Unavailable
 READY = 4  # slots kept ready
 _RESERVED = 64  # numbers taken from the file at once
 _SETTLE = 0.15  # seconds between the use of a slot and making the next: what was started needs the CPU first
+_DUMPS = 50  # times to ask for a list that changes
 _NAMESPACES = Path("/run/netns")
 
 
@@ -96,7 +98,7 @@ class Slots:
         if not groups.kill(self._cgroups, slot.name):
             for pause in groups.killing():
                 await asyncio.sleep(pause)
-                if groups.kill(self._cgroups, slot.name):
+                if groups.kill(self._cgroups, slot.name, closed=True):
                     break
             else:
                 raise Unavailable(f"a process in sandbox {slot.number} cannot be killed", hint="see: dmesg")
@@ -138,6 +140,9 @@ class Slots:
             await ip_batch(inside, slot.namespace)
             groups.create(self._cgroups, slot.name)
             slot.directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        except asyncio.CancelledError:
+            self._left.append(number)
+            raise
         except (command.CommandFailed, OSError) as error:
             self._left.append(number)
             raise Unavailable(f"this machine cannot make another sandbox: {error}") from error
@@ -160,12 +165,13 @@ class Slots:
             await self._remove_left()
 
     async def _remove_left(self) -> None:
-        left, self._left = self._left, []
+        left = list(self._left)
         spaces = [self._network.namespace(number) for number in left]
         await ip_batch("".join(f"netns del {name}\n" for name in spaces if (_NAMESPACES / name).exists()))
         for number in left:
             with contextlib.suppress(OSError):  # busy for an instant yet: the next open finds it
                 groups.remove(self._cgroups, str(number))
+            self._left.remove(number)
 
 
 @contextlib.asynccontextmanager
@@ -186,11 +192,14 @@ async def ip_batch(lines: str, namespace: str = "") -> None:
         await command.check(command.Command(("ip", *inside, "-batch", "-"), input=lines.encode()))
 
 
-async def ip_json(*words: str) -> list[dict[str, str]]:
-    """What `ip -json` answers. Raises CommandFailed."""
-    text = await command.check(command.Command(("ip", "-json", *words)))
-    found: list[dict[str, str]] = json.loads(text or "[]")
-    return found
+async def ip_json(*words: str) -> list[dict[str, Any]]:
+    """What `ip -json` answers. Raises CommandFailed, Unavailable."""
+    for _ in range(_DUMPS):
+        text = await command.check(command.Command(("ip", "-json", *words)))
+        if "Dump was interrupted" not in text:  # a link changed meanwhile, so something may be missing
+            found: list[dict[str, Any]] = json.loads(text or "[]")
+            return found
+    raise Unavailable(f"the network of this machine never stands still: ip {' '.join(words)}")
 
 
 def _clear(directory: Path) -> None:

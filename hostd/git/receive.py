@@ -7,6 +7,7 @@ push leaves nothing.
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -24,13 +25,18 @@ OBJECT_LIMIT = 100 * 1024 * 1024  # bytes of one file
 OBJECTS_LIMIT = 1_000_000
 DECISION_LIMIT = 3600.0  # seconds a gate may take; builds have limits of their own below it
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What the hook hands over: the refs, the objects in `quarantine`, the options of `git push -o`."""
+    """What the hook hands over: the refs, the options of `git push -o`, and where the pushed objects wait.
+
+    `quarantine` is None for a push that brought none, such as the deletion of a branch.
+    """
 
     repository: Path
-    quarantine: Path
+    quarantine: Path | None
     updates: tuple[RefUpdate, ...]
     options: tuple[str, ...]
 
@@ -95,7 +101,10 @@ class Session:
             if ready := self._report.feed(data):
                 yield ready
         await self._process.wait()
-        await self._conversation
+        try:
+            await self._conversation
+        except Exception:  # noqa: BLE001 (the hook saw its pipes close and refused: the pusher gets a report)
+            _log.exception("a push to %s failed", self._repository.name)
         if ready := self._report.end():
             yield ready
 
@@ -151,9 +160,10 @@ async def _read_control(descriptor: int, repository: Path) -> Received | None:
     pid, *rows = text.decode(errors="replace").splitlines()[:-1]
     hook = _environment_of(int(pid))
     count = int(hook.get(b"GIT_PUSH_OPTION_COUNT", b"0"))
+    quarantine = hook.get(b"GIT_QUARANTINE_PATH")
     return Received(
         repository,
-        repository / os.fsdecode(hook[b"GIT_OBJECT_DIRECTORY"]),
+        repository / os.fsdecode(quarantine) if quarantine else None,
         tuple(RefUpdate(*row.split(" ", 2)) for row in rows),
         tuple(hook[f"GIT_PUSH_OPTION_{n}".encode()].decode(errors="replace") for n in range(count)),
     )
@@ -189,7 +199,7 @@ async def _until(descriptor: int, ending: bytes) -> bytes:
 
 async def _check_sizes(received: Received) -> None:
     """Refuse a push that inflates past the limits: `receive.maxInputSize` only counts packed bytes."""
-    if not received.quarantine.is_dir() or all(update.deletes for update in received.updates):
+    if received.quarantine is None:
         return
     env = environment({"GIT_DIR": str(received.repository), "GIT_OBJECT_DIRECTORY": str(received.quarantine)})
     argv = (

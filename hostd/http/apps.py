@@ -6,11 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from hostd.control.apps import app_details, create_app, destroy_app, list_apps
-from hostd.control.releases import releases_of
 from hostd.http.gate import GATE, PREFIX, Actor, TheApp, Works
 from hostd.http.models import AppInfo, AppShown, NewApp
-from hostd.model.release import ReleaseState
-from hostd.store import formation
+from hostd.store import formation, releases
 
 router = APIRouter(prefix=PREFIX, tags=["apps"], dependencies=GATE)
 
@@ -32,10 +30,10 @@ async def create(actor: Actor, platform: Works, wanted: NewApp) -> AppShown:
 async def info(the_app: TheApp, platform: Works) -> AppInfo:
     """An App, its live Release and its Formation."""
     details = await app_details(platform, the_app)
-    releases = await releases_of(platform, the_app, 50)
-    live = next((release.name for release in releases if release.state is ReleaseState.LIVE), None)
+    decrypt = platform.secrets.decrypt_mapping
+    live = await platform.db.read(releases.live, details.environment.id, decrypt)
     wanted = await platform.db.read(formation.of, details.environment.id)
-    return AppInfo(**AppShown.of(details).model_dump(), release=live, formation=wanted)
+    return AppInfo(**AppShown.of(details).model_dump(), release=live.name if live else None, formation=wanted)
 
 
 @router.delete("/apps/{app}", status_code=204)

@@ -11,7 +11,7 @@ from hostd.errors import NotFound
 from hostd.http.gate import GATE, PREFIX, Actor, TheApp, Works
 from hostd.http.models import BuildInfo, BuildShown, Id, Limit, ReleaseInfo, ReleaseShown, RollbackTo
 from hostd.http.streaming import streamed
-from hostd.store import builds
+from hostd.store import builds, releases
 
 router = APIRouter(prefix=PREFIX, tags=["releases"], dependencies=GATE)
 
@@ -25,10 +25,9 @@ async def list_releases(the_app: TheApp, platform: Works, limit: Limit = 20) -> 
 @router.get("/apps/{app}/releases/{number}")
 async def release_info(the_app: TheApp, platform: Works, number: Id) -> ReleaseInfo:
     """One Release, with the Transcript of its Build."""
-    releases = await releases_of(platform, the_app, 1_000_000)
-    release = next((release for release in releases if release.number == number), None)
-    if release is None:
-        raise NotFound(f"there is no release v{number}", hint="see which there are: hostd releases")
+    environment = await production_of(platform, the_app)
+    decrypt = platform.secrets.decrypt_mapping
+    release = await platform.db.read(releases.by_number, environment.id, number, decrypt)
     build = await platform.db.read(builds.of_release, release.environment_id, number)
     transcript = await platform.db.read(builds.transcript_of, build.id) if build else None
     return ReleaseInfo.with_build(release, build.id if build else None, transcript)

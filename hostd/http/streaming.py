@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from fastapi.responses import StreamingResponse
@@ -43,8 +44,9 @@ async def streamed(
         try:
             if first is not None:
                 yield _line(first)
-                async for line in _with_beat(lines):
-                    yield "\n" if line is None else _line(line)
+                async with aclosing(_with_beat(lines)) as coming:
+                    async for line in coming:
+                        yield "\n" if line is None else _line(line)
             yield await _end(task, shown)
         finally:
             _let_go(platform, task, transcript)
@@ -56,11 +58,12 @@ def log_stream(lines: AsyncGenerator[str, None], as_events: bool) -> StreamingRe
     """Log lines as they come, one a line, or as server-sent events."""
 
     async def body() -> AsyncIterator[str]:
-        async for line in _with_beat(lines):
-            if as_events:
-                yield ": alive\n\n" if line is None else f"data: {line}\n\n"
-            else:
-                yield f"{line or ''}\n"
+        async with aclosing(_with_beat(lines)) as coming:
+            async for line in coming:
+                if as_events:
+                    yield ": alive\n\n" if line is None else f"data: {line}\n\n"
+                else:
+                    yield f"{line or ''}\n"
 
     kind = "text/event-stream" if as_events else "text/plain; charset=utf-8"
     return StreamingResponse(body(), media_type=kind, headers=HEADERS)

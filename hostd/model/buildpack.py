@@ -70,7 +70,9 @@ def parse_buildpack(data: bytes, file: str) -> Buildpack:
     tables = toml.parse(data, file)
     about = toml.table(tables, "buildpack", file)
     identity, version = toml.text(about, "id", file), toml.text(about, "version", file)
-    if not _ID.fullmatch(identity) or ".." in identity or identity in _RESERVED:
+    if identity in _RESERVED:
+        raise BuildFailed(f"{file}: the id {identity} is reserved")
+    if not _ID.fullmatch(identity) or ".." in identity:
         raise BuildFailed(
             f"{file}: {shown(identity)} is not an id for a buildpack: letters, digits, . / and -"
         )

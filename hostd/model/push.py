@@ -42,7 +42,7 @@ class RefUpdate:
 class Push:
     """What is deployed: `commit`, whose message begins with `summary`, arrived on `branch` of `app`.
 
-    Its objects are in `quarantine` until git has moved the ref.
+    Its objects are in `quarantine` until git has moved the ref; None if the repository had them already.
     """
 
     app: App
@@ -50,7 +50,7 @@ class Push:
     branch: str
     commit: str
     summary: str
-    quarantine: Path
+    quarantine: Path | None
     options: Mapping[str, str]
 
 

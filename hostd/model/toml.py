@@ -10,6 +10,8 @@ from typing import Any
 
 from hostd.errors import BuildFailed
 
+DEPTH_LIMIT = 32
+_TOO_DEEP = f"nested deeper than {DEPTH_LIMIT}"
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SPECIAL = re.compile(r'[\x00-\x1f\x7f"\\\ud800-\udfff]')
 
@@ -17,13 +19,16 @@ _SPECIAL = re.compile(r'[\x00-\x1f\x7f"\\\ud800-\udfff]')
 def parse(data: bytes, file: str) -> dict[str, Any]:
     """The tables in `data`. A byte order mark is accepted. Raises BuildFailed as `FILE: what (at line N, column M)`."""
     try:
-        return tomllib.loads(data.decode("utf-8-sig"))
+        content = tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise BuildFailed(f"{file}: not UTF-8") from error
     except ValueError as error:  # also a number of more than 4,300 digits
         raise BuildFailed(f"{file}: {_cut(str(error))}") from error
     except RecursionError as error:
-        raise BuildFailed(f"{file}: nested too deep") from error
+        raise BuildFailed(f"{file}: {_TOO_DEEP}") from error
+    if _deeper_than(DEPTH_LIMIT, content):
+        raise BuildFailed(f"{file}: {_TOO_DEEP}")
+    return content
 
 
 def text(table: Mapping[str, Any], key: str, file: str) -> str:
@@ -61,6 +66,13 @@ def tables(table: Mapping[str, Any], key: str, file: str) -> Sequence[Mapping[st
 def write(content: Mapping[str, Any]) -> str:
     """`content` as TOML, one `key = value` to a line, so that shell scripts can read it too."""
     return "\n".join(_lines(content, ())) + "\n"
+
+
+def _deeper_than(limit: int, value: object) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return limit == 0 or any(_deeper_than(limit - 1, item) for item in inner)
 
 
 def _lines(content: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:

@@ -1,11 +1,11 @@
 -- Which Instance gets the request: the one with the fewest under way. Counts are shared by all workers.
 local balancer = require "ngx.balancer"
+local pauses = require "pauses"
 
 local in_flight = ngx.shared.in_flight
 local refused = ngx.shared.refused
 local var = ngx.var
 
-local CONNECT_SECONDS = 5
 local AVOID_SECONDS = 5  -- an endpoint that refused a connection comes last for so long
 
 local _M = {}
@@ -66,10 +66,10 @@ function _M.choose()
         balancer.set_more_tries(1)
     end
     local endpoint = least_loaded(entry.endpoints)
-    ctx.endpoint = endpoint
+    ctx.entry, ctx.endpoint = entry, endpoint
     var.endpoint = endpoint.name
     in_flight:incr(endpoint.counter, 1, 0)
-    balancer.set_timeouts(CONNECT_SECONDS, entry.idle, entry.first_byte)
+    balancer.set_timeouts(pauses.connect_seconds, entry.idle, pauses.first_byte(entry))
     balancer.set_current_peer(endpoint.address, endpoint.port)
 end
 

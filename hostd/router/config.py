@@ -17,7 +17,10 @@ WORKER = "www-data"
 
 @dataclass(frozen=True, slots=True)
 class RouterConfig:
-    """Where nginx listens and lives. `hostd_host` is routed to `hostd_endpoint`, if both are given. `open_files` per worker."""
+    """Where nginx listens and lives. `hostd_host` is routed to `hostd_endpoint`, if both are given.
+
+    `open_files` is the limit of one worker.
+    """
 
     directory: Path
     http_port: int
@@ -55,6 +58,7 @@ def nginx_conf(config: RouterConfig) -> str:
         "hostd_host": json.dumps(config.hostd_host) if hostd else "nil",
         "hostd_upstream": _HOSTD_UPSTREAM.format(config.hostd_endpoint) if hostd else "",
         "hostd_location": _HOSTD_LOCATION if hostd else "",
+        "site": _SITE,
         "listen": "\n".join(f"        {line}" for line in _listen(config)),
     }
     text = (HERE / "nginx.conf").read_text()
@@ -84,6 +88,12 @@ def _listen(config: RouterConfig) -> list[str]:
         "http2_max_concurrent_streams 100;",
     ]
 
+
+# A symlink below a site is never followed, wherever it points.
+_SITE = """\
+            root $site;
+            disable_symlinks on from=$site;
+            charset utf-8;"""
 
 _HOSTD_UPSTREAM = """
     upstream hostd {{

@@ -18,22 +18,22 @@ function _M.send(code)
     return ngx.exit(200)  -- what was printed stands; ngx.OK would go on to the next phase
 end
 
--- The last of the values that nginx gives for the tries of a request: "0, 212" -> 212.
-local function last(values)
-    return tonumber((values or ""):match("(%d+)$")) or 0
+-- Whether one of the numbers that nginx gives for the tries of a request is not 0: "0, 212".
+local function any(numbers)
+    return numbers ~= nil and numbers:find("[1-9]") ~= nil
 end
 
 -- Why nginx gave up on an Instance, as a code.
 function _M.cause()
-    local sent = last(var.upstream_bytes_sent)
-    if ngx.status == 504 then
-        return sent == 0 and "H19" or "H12"
-    elseif var.endpoint == "" then
+    local sent = any(var.upstream_bytes_sent)
+    if not var.upstream_addr then
         return "H99"
-    elseif sent == 0 then
-        return "H21"
+    elseif ngx.status == 504 then
+        return sent and "H12" or "H19"
+    elseif not sent then
+        return var.endpoint and "H21" or "H99"
     end
-    return last(var.upstream_bytes_received) == 0 and "H13" or "H17"
+    return any(var.upstream_bytes_received) and "H17" or "H13"
 end
 
 -- For a request that nginx itself refused: too large, too slow or not HTTP.

@@ -32,9 +32,11 @@ PAGES = {
     "H81": Page(404, "No such app", "No app has this name, or nothing was pushed to it yet."),
     "H99": Page(503, "Not available at the moment", "The platform is starting. " + _RETRY, 5),
     "404": Page(404, "Not found", "There is nothing at this address."),
-    "405": Page(405, "Method not allowed", "Files can only be read: GET or HEAD."),
+    "405": Page(405, "Method not allowed", "This address does not take it."),
     "408": Page(408, "Request timed out", "The request did not arrive in time."),
     "414": Page(414, "The address is too long", "At most 8 KiB are taken."),
+    "501": Page(501, "Not implemented", "The request asks for something that the router does not do."),
+    "505": Page(505, "HTTP version not supported", "HTTP/1.0, 1.1 and 2 are."),
     "431": Page(431, "The headers are too large", "At most 8 KiB in a line and 32 KiB in all are taken."),
 }
 

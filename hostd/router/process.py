@@ -41,7 +41,7 @@ def running_pid(directory: Path) -> int | None:
 
 async def start(directory: Path, ports: list[int]) -> int:
     """Start nginx and return the pid of its master. Raises Unavailable with what nginx said."""
-    _end_orphans(directory)
+    await _end_orphans(directory)
     for port in ports:
         _check_free(port)
     (directory / "private/control.sock").unlink(missing_ok=True)
@@ -77,7 +77,7 @@ async def stop(directory: Path) -> None:
     if pid:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-        await _until(lambda: not _group_alive(pid), "nginx did not end")
+        await until_ended(pid)
 
 
 async def until_ended(pid: int) -> None:
@@ -101,29 +101,18 @@ def _nginx(directory: Path, *options: str) -> Command:
     return Command(("nginx", "-p", f"{directory}/", "-c", "nginx.conf", "-e", "error.log", *options))
 
 
-def _end_orphans(directory: Path) -> None:
-    """Workers outlive a master that was killed and hold its ports; they are in its process group."""
+async def _end_orphans(directory: Path) -> None:
+    """Workers outlive a master that was killed and hold its ports; they are still in its process group."""
     try:
-        pid = int((directory / "nginx.pid").read_text())
+        group = int((directory / "nginx.pid").read_text())
     except (OSError, ValueError):
-        return
-    if Path(f"/proc/{pid}").exists():
         return
     for process in psutil.process_iter(["cmdline"]):
         with contextlib.suppress(ProcessLookupError):
-            if os.getpgid(process.pid) == pid and "nginx: worker" in " ".join(process.info["cmdline"] or ()):
+            title = " ".join(process.info["cmdline"] or ())
+            if title.startswith("nginx: worker") and os.getpgid(process.pid) == group:
                 os.kill(process.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 2
-    while _group_alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.002)
-
-
-def _group_alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+                await until_ended(process.pid)
 
 
 def _workers(pid: int) -> set[int]:

@@ -1,5 +1,6 @@
 -- One line per request, sent to hostd in datagrams. Never waits: what hostd cannot take stays in a bounded queue.
 local ffi = require "ffi"
+local pauses = require "pauses"
 local C = ffi.C
 local var = ngx.var
 
@@ -88,7 +89,7 @@ function _M.log()
         var.bytes_sent,
         ("%.3f"):format(ngx.now() - started),
         endpoint,
-        ctx.code or "",
+        ctx.code or pauses.code(ctx) or "",
         var.request_id,
         dropped,
     }, "\t") .. "\n")

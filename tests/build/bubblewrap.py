@@ -13,7 +13,7 @@ from hostd.model.task import Task
 _SYSTEM = (
     "bwrap --unshare-user --unshare-pid --unshare-ipc --unshare-uts --unshare-net --uid 1000 --gid 1000"
     " --cap-drop ALL --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64"
-    " --proc /proc --dev /dev --tmpfs /tmp --clearenv"
+    " --proc /proc --dev /dev --tmpfs /tmp --dir /app --clearenv"
 ).split()
 
 
@@ -36,7 +36,7 @@ class Bubblewrap:
         process = await spawn(command, stdout=PIPE, stderr=STDOUT)
         assert process.stdout
         try:
-            async with asyncio.timeout(task.limits.seconds):
+            async with asyncio.timeout(task.limits.seconds or None):
                 await each_line(process.stdout, on_line)
                 status = await process.wait()
         except TimeoutError:

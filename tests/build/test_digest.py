@@ -83,5 +83,5 @@ def test_endless_nesting_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_size_is_told_in_words() -> None:
-    assert str(digest.Content("", 1, 20)) == "1 file, 0.0 kB"
+    assert str(digest.Content("", 1, 20)) == "1 file, 20 bytes"
     assert str(digest.Content("", 1573, 56_100_000)) == "1,573 files, 56.1 MB"

@@ -60,6 +60,7 @@ class Yard:
         """The Source of a commit with these files; a Path becomes a symlink."""
         self._pushes += 1
         directory = self.root / "sources" / str(self._pushes)
+        directory.mkdir()
         for name, content in files.items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,10 +73,14 @@ class Yard:
         return Source(str(self._pushes), f"tree{self._pushes}", (directory,))
 
     async def build(
-        self, source: Source, previous: Image | None = None, env: Mapping[str, str] | None = None
+        self,
+        source: Source,
+        previous: Image | None = None,
+        env: Mapping[str, str] | None = None,
+        transcript: Transcript | None = None,
     ) -> Image:
         """Build it, and look after the Build that it left nothing behind."""
-        transcript = Transcript()
+        transcript = transcript or Transcript()
         try:
             return await self.lifecycle.build(source, self.app, env or {}, previous, transcript)
         finally:
@@ -116,3 +121,8 @@ def give(directory: Path, owner: int) -> None:
     for path, directories, files in os.walk(directory):
         for name in (".", *directories, *files):
             os.chown(Path(path, name), owner, owner, follow_symlinks=False)
+
+
+def entries(directory: Path) -> list[str]:
+    """The names in `directory`, sorted."""
+    return sorted(path.name for path in directory.iterdir())

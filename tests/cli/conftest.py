@@ -17,7 +17,8 @@ from hostd.control.logs import LogBook
 from hostd.control.platform import Platform
 from hostd.http.app import create_app
 from hostd.store import tokens, users
-from tests.fakes_control import FakeRouter, StillEngine, platform_in
+from tests.fakes import FakeEngine
+from tests.fakes_control import FakeRouter, platform_in
 
 PROGRAM = Path(sys.prefix) / "bin" / "hostd"
 
@@ -89,7 +90,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             uvicorn_server = uvicorn.Server(config)
 
             async def serve() -> None:
-                assert isinstance(platform.engine, StillEngine)
+                assert isinstance(platform.engine, FakeEngine)
                 assert isinstance(platform.router, FakeRouter)
                 collecting = asyncio.create_task(logbook.run(platform.engine, platform.router))
                 await uvicorn_server.serve([listener])

@@ -20,7 +20,8 @@ from hostd.control.logs import (
 )
 from hostd.model.log import LogLine, RequestRecord
 from tests.eventually import until
-from tests.fakes_control import FakeRouter, StillEngine
+from tests.fakes import FakeEngine
+from tests.fakes_control import FakeRouter
 
 LABEL = "shop-production"
 STAMP = "1970-01-01T00:00:00.000000+00:00"
@@ -44,7 +45,7 @@ def kept(directory: Path) -> list[str]:
 
 
 @asynccontextmanager
-async def running(book: LogBook, engine: StillEngine, router: FakeRouter) -> AsyncIterator[None]:
+async def running(book: LogBook, engine: FakeEngine, router: FakeRouter) -> AsyncIterator[None]:
     """The LogBook at work."""
     task = asyncio.create_task(book.run(engine, router))
     try:
@@ -86,9 +87,9 @@ def test_a_request_reads_as_on_heroku() -> None:
 
 
 async def test_what_instances_print_and_the_router_serves_is_kept(tmp_path: Path) -> None:
-    engine, router, book = StillEngine(), FakeRouter(), LogBook(tmp_path)
+    engine, router, book = FakeEngine(), FakeRouter(), LogBook(tmp_path)
     async with running(book, engine, router):
-        engine.printed.put_nowait(line("hello"))
+        engine.machine.lines.put_nowait(line("hello"))
         router.served.put_nowait(RequestRecord(0, "x", "shop", "v1", "GET", "/", 200, 1, 0.1, "", "", ""))
         router.served.put_nowait(RequestRecord(0, "nobody", "", "", "GET", "/", 404, 1, 0.1, "", "H81", ""))
         await until(lambda: len(kept(tmp_path)) == 2)
@@ -100,7 +101,7 @@ async def test_what_instances_print_and_the_router_serves_is_kept(tmp_path: Path
 
 async def test_a_follower_gets_what_was_and_what_comes_each_once(tmp_path: Path) -> None:
     book = LogBook(tmp_path)
-    async with running(book, StillEngine(), FakeRouter()):
+    async with running(book, FakeEngine(), FakeRouter()):
         book.add(line("0"))
         got: list[str] = []
         async with asyncio.timeout(10), aclosing(book.follow(LABEL, 5000)) as lines:
@@ -148,7 +149,7 @@ async def test_lines_that_cannot_be_written_in_time_are_counted(tmp_path: Path) 
     book = LogBook(tmp_path)
     for number in range(PENDING_LIMIT + 3):
         book.add(line(str(number)))
-    async with running(book, StillEngine(), FakeRouter()):
+    async with running(book, FakeEngine(), FakeRouter()):
         await until((tmp_path / LABEL / "current.log").exists)
     written = kept(tmp_path)
     assert written[-1] == f"{STAMP} hostd[logs]: L10 dropped=3 lines (limit {PENDING_LIMIT})"
@@ -157,7 +158,7 @@ async def test_lines_that_cannot_be_written_in_time_are_counted(tmp_path: Path) 
 
 async def test_what_was_collected_is_written_when_hostd_stops(tmp_path: Path) -> None:
     book = LogBook(tmp_path)
-    async with running(book, StillEngine(), FakeRouter()):
+    async with running(book, FakeEngine(), FakeRouter()):
         await asyncio.sleep(0)
         book.add(line("last words"))
     assert texts(await LogBook(tmp_path).recent(LABEL, 10)) == ["last words"]
@@ -170,7 +171,7 @@ async def test_a_label_that_is_none_never_becomes_a_path(
     for label in ("../x", "a/b", "", "-a", "a" * 101):
         book.add(LogLine(0, label, "app", "web", "", "text"))
         assert await book.recent(label, 10) == []
-    async with running(book, StillEngine(), FakeRouter()):
+    async with running(book, FakeEngine(), FakeRouter()):
         await asyncio.sleep(0)
     assert not (tmp_path / "logs").exists()
     assert len(caplog.records) == 5
@@ -205,7 +206,7 @@ async def test_a_disk_that_cannot_be_written_is_told_and_stops_nothing(
 ) -> None:
     (tmp_path / LABEL).write_text("a file where the directory should be")
     book = LogBook(tmp_path)
-    async with running(book, StillEngine(), FakeRouter()):
+    async with running(book, FakeEngine(), FakeRouter()):
         book.add(line("lost"))
         await until(lambda: "1 log lines of shop-production are lost" in caplog.text)
         book.add(LogLine(0, "other-production", "app", "web", "", "kept"))

@@ -1,5 +1,7 @@
 """A push, as the person who pushes sees it."""
 
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -182,10 +184,13 @@ def test_hanging_up_before_the_commit_point_cancels_the_push(project: Project) -
     slow = {"hostd.toml": '[build]\ncommand = "sleep 20"\n'}
     project.write(app("one", **slow)).commit()
     process = subprocess.Popen(
-        ("git", "push", "hostd", "main"), cwd=project.directory, stderr=subprocess.PIPE
+        ("git", "push", "hostd", "main"),
+        cwd=project.directory,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
     wait_for(lambda: b"Detecting" in (process.stderr.readline() if process.stderr else b""), 20)
-    process.kill()
+    os.killpg(process.pid, signal.SIGINT)  # Ctrl-C
     process.communicate()
     project.write({"hostd.toml": ""}).commit()
     assert "is running v1" in project.push().output

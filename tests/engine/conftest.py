@@ -1,5 +1,6 @@
 """Fixtures: a Place for engines, and a LocalEngine that is open."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -22,3 +23,10 @@ async def local(here: Place) -> AsyncIterator[LocalEngine]:
     await engine.open()
     yield engine
     await engine.remove()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without root, what needs it is left out."""
+    for item in items:
+        if os.geteuid() != 0 and item.get_closest_marker("root"):
+            item.add_marker(pytest.mark.skip(reason="needs root: namespaces, mounts and cgroups"))

@@ -1,7 +1,6 @@
 """A Platform, two users, and clients that speak to the real app without a socket."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -26,9 +25,6 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
 @pytest.fixture
 def logbook(tmp_path: Path) -> LogBook:
     return LogBook(tmp_path / "logs")
-
-
-Login = Callable[[str, bool], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @pytest.fixture

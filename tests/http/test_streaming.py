@@ -80,7 +80,7 @@ async def test_a_client_cancelled_while_it_waits_for_the_next_line_is_a_client_g
     work = Work(committed=True)
     body = body_of(await streamed(platform, work, str))
     await anext(body)
-    reading = asyncio.create_task(anext(body))  # type: ignore[arg-type]
+    reading = asyncio.create_task(anext(body))
     await asyncio.sleep(0)
     reading.cancel()
     await asyncio.wait({reading})

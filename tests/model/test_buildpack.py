@@ -39,10 +39,15 @@ def test_a_buildpack_without_targets_runs_on_any_linux() -> None:
     assert not parse_buildpack(PYTHON, "buildpack.toml").runs_on("linux", "arm64")
 
 
-@pytest.mark.parametrize("identity", ["", "../x", "a/../b", "a_b", "app", "a b", "a:b", "x" * 101, "-x"])
+@pytest.mark.parametrize("identity", ["", "../x", "a/../b", "a_b", "a b", "a:b", "x" * 101, "-x"])
 def test_an_id_that_could_not_be_a_directory_is_refused(identity: str) -> None:
     with pytest.raises(BuildFailed, match="is not an id for a buildpack"):
         parse_buildpack(f'api = "0.10"\n[buildpack]\nid = "{identity}"'.encode(), "buildpack.toml")
+
+
+def test_a_reserved_id_is_refused() -> None:
+    with pytest.raises(BuildFailed, match="the id app is reserved"):
+        parse_buildpack(b'api = "0.10"\n[buildpack]\nid = "app"', "buildpack.toml")
 
 
 @pytest.mark.parametrize("api", ["0.6", "0.13", "1", "", "x", "0.12.1"])

@@ -16,7 +16,9 @@ from hostd.model import toml
     [
         (b"a = 1\na = 2\n", "f.toml: Cannot overwrite a value (at line 2, column 6)"),
         (b"[a]\n[a]", "f.toml: Cannot declare ('a',) twice (at line 2, column 3)"),
-        (b"a = " + b"[" * 100_000, "f.toml: nested too deep"),
+        (b"a = " + b"[" * 100_000, "f.toml: nested deeper than 32"),
+        (b"a = " + b"[" * 40 + b"]" * 40, "f.toml: nested deeper than 32"),
+        (b"a." * 40 + b"a = 1", "f.toml: nested deeper than 32"),
         (b"\xff", "f.toml: not UTF-8"),
     ],
 )
