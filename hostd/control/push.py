@@ -9,6 +9,7 @@ from hostd.control.access import Action, authorize
 from hostd.control.config import config_of_environment
 from hostd.control.platform import Platform
 from hostd.control.rollout import rollout
+from hostd.control.tidying import tidy
 from hostd.errors import HostdError
 from hostd.git.receive import Received
 from hostd.model.app import PRODUCTION, App, Environment, User
@@ -18,7 +19,6 @@ from hostd.model.release import Release
 from hostd.store import apps, builds, environments, releases
 from hostd.transcript import Transcript
 
-KEPT_RELEASES = 10
 BUILD_CONFIG = (
     "BP_",
     "NODE_",
@@ -82,7 +82,7 @@ async def deploy_push(
         await asyncio.shield(
             platform.db.call(builds.finish, build_id, state, text, why, number, platform.now())
         )
-    platform.later(_tidy(platform, environment, push.app, live))
+    platform.later(tidy(platform, environment))
     return live
 
 
@@ -137,15 +137,3 @@ def _named(error: HostdError) -> HostdError:
     """The error as the pusher reads it behind `! [remote rejected]`."""
     prefix = {"build_failed": "build failed: ", "rollout_failed": "release failed: "}.get(error.code, "")
     return type(error)(prefix + error.message, hint=error.hint)
-
-
-async def _tidy(platform: Platform, environment: Environment, app: App, live: Release) -> None:
-    """Off the deploy path: remove what none of the kept Releases uses."""
-    async with platform.lock(environment):
-        kept = await platform.db.read(
-            releases.recent, environment.id, KEPT_RELEASES, platform.secrets.decrypt_mapping
-        )
-        images = [release.image for release in kept]
-        await platform.builder.collect(app, images)
-        used = {path for image in images for tree in image.trees for path in tree.directories}
-        await platform.repositories.tidy(app, live.commit, used)

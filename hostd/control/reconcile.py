@@ -13,6 +13,7 @@ from hostd.control.launching import Slot, site_of, slot_of, slots_of
 from hostd.control.platform import Platform
 from hostd.control.rollout import GRACE
 from hostd.control.routing import route_of
+from hostd.control.tidying import tidy
 from hostd.errors import HostdError
 from hostd.model.app import Environment
 from hostd.model.instance import Instance
@@ -70,6 +71,8 @@ async def recover(platform: Platform) -> None:
         for want in desired:
             tasks.create_task(_adopt(platform, want, actions.adopt.get(want.environment.id, {})))
     await _withdraw_strangers(platform, desired)
+    for want in desired:
+        platform.later(tidy(platform, want.environment))
     for instance in actions.stop:
         platform.later(_stop(platform, instance))
 
