@@ -184,13 +184,18 @@ def ask(connection: http.client.HTTPConnection, host: str) -> int:
     return answer.status
 
 
+def searchable_directory() -> Path:
+    path = Path(tempfile.mkdtemp(prefix="hostd-bench-"))
+    path.chmod(0o711)
+    return path
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    directory = Path(tempfile.mkdtemp(prefix="hostd-bench-"))
-    directory.chmod(0o711)
+    directory = searchable_directory()
     router = NginxRouter(directory / "hostd", HOSTD, None, None, None, "localhost")
     backend = PlainNginx(directory / "backend", BACKEND_BODY, connections=4096, requests=1000000)
     tuned = PlainNginx(directory / "tuned", TUNED_BODY, connections=10240, requests=1000000)

@@ -4,6 +4,7 @@ All paths hang below one directory per installation, so nothing of another hostd
 """
 
 import contextlib
+import errno
 import os
 import signal
 import time
@@ -48,14 +49,7 @@ def layout(installation: str, root: Path = ROOT) -> Cgroups:
 def prepare(cgroups: Cgroups) -> None:
     """Make the installation's own directories. Raises OSError."""
     if cgroups.version == 2:
-        root = cgroups.parents[0].parent
-        with contextlib.suppress(
-            OSError
-        ):  # busy where processes sit in the root itself: make room, try again
-            _delegate(root)
-        if not set(CONTROLLERS) <= set((root / "cgroup.subtree_control").read_text().split()):
-            _make_room(root)
-            _delegate(root)
+        _delegate(cgroups.parents[0].parent)
     for parent in cgroups.parents:
         parent.mkdir(exist_ok=True)
     if cgroups.version == 2:
@@ -184,7 +178,18 @@ def _counter(path: Path, key: str) -> int:
 
 
 def _delegate(path: Path) -> None:
-    (path / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in CONTROLLERS))
+    """Let the directories in `path` have the controllers."""
+    control = path / "cgroup.subtree_control"
+    if control.exists() and set(CONTROLLERS) <= set(control.read_text().split()):
+        return
+    wanted = " ".join(f"+{name}" for name in CONTROLLERS)
+    try:
+        control.write_text(wanted)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        _make_room(path)
+        control.write_text(wanted)
 
 
 def _make_room(root: Path) -> None:

@@ -266,8 +266,10 @@ class LocalEngine:
         """SIGTERM to all but bubblewrap's two: its monitor would leave the app behind, its reaper ignores it."""
         status = self._instances / running.record.instance.id / "status"
         while not running.exit.done():
-            spared = {running.pid, records.read_status(status).get("child-pid", 0)}
-            told = [pid for pid in groups.processes(self._cgroups, running.slot.name) if pid not in spared]
+            reaper = records.read_status(status).get("child-pid", 0)
+            spared = {running.pid, reaper}
+            found = groups.processes(self._cgroups, running.slot.name) if reaper else []
+            told = [pid for pid in found if pid not in spared]
             for pid in told:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)

@@ -45,6 +45,12 @@ class Network:
         return f"hd-{self.installation}"
 
     @property
+    def hardware_address(self) -> str:
+        """The bridge's: locally administered (the 2 in front), then `h` and the installation."""
+        digits = self.installation
+        return ":".join(["02", "68", *(digits[at : at + 2] for at in range(0, 8, 2))])
+
+    @property
     def gateway(self) -> IPv4Address:
         """The machine's own address on the bridge."""
         return self.subnet[1]
@@ -97,10 +103,15 @@ def _usable(text: str) -> bool:
 
 
 def bridge_commands(network: Network) -> str:
-    """For `ip -batch`: make the bridge."""
+    """For `ip -batch`: make the bridge.
+
+    Its hardware address is fixed: a bridge without one takes the lowest of its ports, and each sandbox that came or
+    went could change it under the others, whose packets to the address they knew are lost then.
+    """
     name = network.bridge
     return (
-        f"link add {name} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n"
+        f"link add {name} address {network.hardware_address} type bridge"
+        " stp_state 0 forward_delay 0 mcast_snooping 0\n"
         f"link set {name} addrgenmode none\n"
         f"addr add {network.gateway}/16 dev {name}\n"
         f"link set {name} up\n"

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -184,7 +184,7 @@ class Outputs:
         found = data.removesuffix(b"\n").split(b"\n") if data else []
         return [_text(line) for line in found[-lines:]] if lines > 0 else []
 
-    async def lines(self) -> AsyncIterator[LogLine]:
+    async def lines(self) -> AsyncGenerator[LogLine, None]:
         """Lines of all as they come, for ever. For one reader: what it took counts as read."""
         while True:
             busy, now = False, time.monotonic()

@@ -31,7 +31,7 @@ function _M.cause()
     elseif ngx.status == 504 then
         return sent and "H12" or "H19"
     elseif not sent then
-        return var.endpoint and "H21" or "H99"
+        return (var.endpoint or "") ~= "" and "H21" or "H99"  -- no endpoint: it was hostd itself
     end
     return any(var.upstream_bytes_received) and "H17" or "H13"
 end

@@ -68,7 +68,8 @@ async def reload(directory: Path, pid: int) -> None:
         raise Unavailable(f"nginx refuses its configuration: {result.output[-2000:].strip()}")
     before = _workers(pid)
     os.kill(pid, signal.SIGHUP)
-    await _until(lambda: bool(_workers(pid) - before), "nginx did not take its new configuration")
+    # Until the old workers take no more connections, some requests would still follow the old files.
+    await _until(lambda: all(map(_shutting_down, before)), "nginx did not take its new configuration")
 
 
 async def stop(directory: Path) -> None:
@@ -115,8 +116,15 @@ async def _end_orphans(directory: Path) -> None:
                 await until_ended(process.pid)
 
 
-def _workers(pid: int) -> set[int]:
-    return {child.pid for child in psutil.Process(pid).children()}
+def _workers(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children()
+
+
+def _shutting_down(worker: psutil.Process) -> bool:
+    try:
+        return "shutting down" in " ".join(worker.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return True
 
 
 def _check_free(port: int) -> None:

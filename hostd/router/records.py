@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 def parse(datagram: bytes) -> Iterator[RequestRecord]:
     """The records of a datagram; a line that is not one is skipped."""
-    for line in datagram.decode(errors="replace").splitlines():
+    for line in datagram.decode(errors="replace").split("\n"):
         fields = line.split("\t")
         with contextlib.suppress(ValueError, IndexError):
             yield _record(fields)
@@ -50,10 +50,13 @@ class RecordReader:
             self._path.unlink(missing_ok=True)
             self._socket = None
 
-    async def requests(self) -> AsyncIterator[RequestRecord]:
+    def requests(self) -> AsyncIterator[RequestRecord]:
         """Every request from now on, for ever."""
         queue: asyncio.Queue[RequestRecord] = asyncio.Queue(QUEUE_LIMIT)
         self._readers.add(queue)
+        return self._each(queue)
+
+    async def _each(self, queue: asyncio.Queue[RequestRecord]) -> AsyncIterator[RequestRecord]:
         try:
             while True:
                 yield await queue.get()

@@ -21,26 +21,18 @@ local function load_pages(directory)
     end
 end
 
--- What an entry becomes after a reboot: then an address may be another app's, until hostd has published anew.
-local function unless_addressed(json)
-    local entry = cjson.decode(json)
-    if not entry.endpoints then
-        return json
-    end
-    return cjson.encode({ kind = "error", code = "H99", app = entry.app, release = entry.release })
-end
-
+-- After a reboot an address may be another app's, until hostd has published anew.
 local function load_table(directory)
     local document = cjson.decode(read(directory .. "/table.json") or "")
     if not document then
         return
     end
     local boot_id = (read("/proc/sys/kernel/random/boot_id") or ""):gsub("%s", "")
-    for host, json in pairs(document.routes) do
-        if document.boot_id ~= boot_id then
-            json = unless_addressed(json)
+    for host, entry in pairs(document.routes) do
+        if entry.endpoints and document.boot_id ~= boot_id then
+            entry = { kind = "error", code = "H99", app = entry.app, release = entry.release }
         end
-        ngx.shared.routes:set(host, json)
+        ngx.shared.routes:set(host, cjson.encode(entry))
     end
 end
 

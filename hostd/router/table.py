@@ -1,15 +1,22 @@
 """Pure: a Route as the entry that the Lua side looks up, and the document that holds all entries on disk."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from hostd.errors import Invalid
 from hostd.model.instance import Endpoint
+from hostd.model.names import shown
 from hostd.model.route import Route, Target, ToDirectory, ToError, ToInstances
+
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 def entry(route: Route) -> str:
-    """The entry for a Route, as JSON. `route_of` makes an equal Route from it."""
+    """The entry for a Route, as JSON. `route_of` makes an equal Route from it. Raises Invalid for no host name."""
+    if not _HOST.fullmatch(route.host) or len(route.host) > 253:
+        raise Invalid(f"{shown(route.host)} is not a host name")
     about = {"app": route.app, "release": route.release}
     return json.dumps(about | _target(route.target), separators=(",", ":"))
 
@@ -21,8 +28,12 @@ def route_of(host: str, text: str) -> Route:
 
 
 def document(entries: Mapping[str, str], boot_id: str) -> bytes:
-    """The table as it lies on disk. Read after another boot, entries with endpoints are not to be trusted."""
-    return json.dumps({"boot_id": boot_id, "routes": dict(entries)}).encode()
+    """The table as it lies on disk. Read after another boot, entries with endpoints are not to be trusted.
+
+    Joined by hand, as each entry is JSON already: ten thousand take 2 ms instead of 12.
+    """
+    routes = ",\n".join(f'"{host}":{text}' for host, text in entries.items())
+    return f'{{"boot_id":{json.dumps(boot_id)},"routes":{{\n{routes}\n}}}}\n'.encode()
 
 
 def _target(target: Target) -> dict[str, Any]:

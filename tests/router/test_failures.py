@@ -28,7 +28,6 @@ async def next_record(router: NginxRouter) -> AsyncIterator["asyncio.Task[Reques
         raise AssertionError
 
     task = asyncio.create_task(first())
-    await asyncio.sleep(0)
     async with asyncio.timeout(10):
         yield task
         await task

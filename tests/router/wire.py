@@ -37,8 +37,13 @@ class Answer:
 async def backend(handler: Handler, *, read_body: bool = True) -> AsyncIterator[Endpoint]:
     """A server on a free port of 127.0.0.1; connections are kept alive."""
 
+    serving: set[asyncio.Task[None]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        task = asyncio.current_task()
+        assert task
+        serving.add(task)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while True:
                 await handler(await _request(reader, read_body=read_body), writer)
                 await writer.drain()
@@ -49,6 +54,9 @@ async def backend(handler: Handler, *, read_body: bool = True) -> AsyncIterator[
         yield Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])
     finally:
         server.close()
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving)
 
 
 def answer(text: str, *fields: str) -> bytes:

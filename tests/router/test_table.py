@@ -1,0 +1,49 @@
+"""The table as text."""
+
+import json
+
+import pytest
+
+from hostd.errors import Invalid
+from hostd.model.instance import Endpoint
+from hostd.model.route import Route, Target, ToDirectory, ToError, ToInstances
+from hostd.router.table import document, entry, route_of
+
+TWO = (Endpoint("10.0.0.1", 8000), Endpoint("10.0.0.2", 8001))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        ToInstances(TWO),
+        ToInstances(TWO[:1], first_byte=0.5, idle=900),
+        ToDirectory('/srv/a "b"\n'),
+        ToDirectory("/srv/a", single_page=True),
+        ToError("H80"),
+    ],
+)
+def test_a_route_comes_back_from_its_entry(target: Target) -> None:
+    route = Route("shop.localhost", target, "shop", "v3")
+    assert route_of("shop.localhost", entry(route)) == route
+
+
+def test_a_route_to_no_instances_is_an_error_page() -> None:
+    route = Route("shop.localhost", ToInstances(()), "shop", "v3")
+    assert route_of(route.host, entry(route)).target == ToError("H99")
+
+
+@pytest.mark.parametrize("host", ["", "A.localhost", "a.localhost.", "a:80", "a b", 'a"', "a..b", "x" * 254])
+def test_only_a_host_name_can_be_routed(host: str) -> None:
+    with pytest.raises(Invalid):
+        entry(Route(host, ToError("H80"), "shop"))
+
+
+def test_the_document_holds_every_entry_and_the_boot_it_is_good_for() -> None:
+    routes = [Route(f"{name}.localhost", ToInstances(TWO), name, "v1") for name in ("a", "b")]
+    entries = {route.host: entry(route) for route in routes}
+    data = json.loads(document(entries, "boot-1"))
+    assert data["boot_id"] == "boot-1"
+    assert {host: route_of(host, json.dumps(value)) for host, value in data["routes"].items()} == {
+        route.host: route for route in routes
+    }
+    assert json.loads(document({}, "boot-1"))["routes"] == {}
