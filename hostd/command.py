@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -24,12 +25,16 @@ LINE_LIMIT = 16 * 1024  # bytes; a longer line is cut into pieces of this length
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program with its arguments, whole environment, working directory and standard input."""
+    """A program with its arguments, whole environment, working directory and standard input.
+
+    `memory` bounds its address space, in bytes, and that of its children; 0 is no bound.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=lambda: {"PATH": PATH, "LANG": "C.UTF-8"})
     cwd: Path | None = None
     input: bytes = b""
+    memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ async def spawn(
 ) -> asyncio.subprocess.Process:
     """Start a child in a session of its own. Raises Unavailable if the program is not installed."""
     try:
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *command.argv,
             env=dict(command.env),
             cwd=command.cwd,
@@ -106,6 +111,38 @@ async def spawn(
         )
     except FileNotFoundError as error:
         raise Unavailable(f"{command.argv[0]} is not installed", hint="run: hostd doctor") from error
+    if command.memory:
+        with contextlib.suppress(ProcessLookupError):  # from here: a program in between would cost 2 ms
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (command.memory, command.memory))
+    return process
+
+
+def leave(command: Command, *, output: int, pass_fds: Sequence[int] = ()) -> int:
+    """Start a child that outlives hostd, in a session of its own, and return its process id.
+
+    asyncio does not know of it: what it starts itself it kills when it lets go of it. `argv[0]` is an absolute path.
+    """
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        streams = [
+            (os.POSIX_SPAWN_DUP2, null, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_DUP2, output, 2),
+        ]
+        return os.posix_spawn(
+            command.argv[0],
+            command.argv,
+            command.env,
+            file_actions=[
+                *streams,
+                *((os.POSIX_SPAWN_DUP2, descriptor, descriptor) for descriptor in pass_fds),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+        )
+    finally:
+        os.close(null)
 
 
 def kill_session(process: asyncio.subprocess.Process) -> None:

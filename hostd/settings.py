@@ -25,6 +25,7 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "HOSTD_HTTPS_PORT": ("not set: no TLS", "port of the router for HTTPS, 1 to 65535"),
     "HOSTD_LISTEN": ("127.0.0.1:8081", "address:port of the API and of git over HTTP"),
     "HOSTD_PUBLIC_URL": ("http://localhost:8081", "URL at which people and git reach HOSTD_LISTEN"),
+    "HOSTD_SSH_LISTEN": ("0.0.0.0:2222", "address:port of git over SSH, or off"),
     "HOSTD_ENGINE": ("local", "what runs the instances: local"),
     "HOSTD_DATABASE": ("hostd.db in HOSTD_DATA", "absolute path of the SQLite database"),
     "HOSTD_BUILDS_AT_ONCE": ("2", "builds that run at the same time, 1 to 64; more wait in a queue"),
@@ -34,7 +35,7 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of one hostd. Ports are 1 to 65535; `https_port` None means no TLS."""
+    """The settings of one hostd. Ports are 1 to 65535; `https_port` None: no TLS, `ssh_port` None: no git over SSH."""
 
     data: Path
     base: str
@@ -43,6 +44,8 @@ class Settings:
     listen_address: str
     listen_port: int
     public_url: str
+    ssh_address: str
+    ssh_port: int | None
     engine: str
     database: Path
     builds_at_once: int
@@ -56,7 +59,8 @@ class Settings:
         """
         _refuse_unknown(env)
         data = _path(env, "HOSTD_DATA") or _default_data(env)
-        address, port = _listen(env)
+        address, port = _listen(env, "HOSTD_LISTEN", "127.0.0.1:8081")
+        ssh_address, ssh_port = _ssh_listen(env)
         return Settings(
             data=data,
             base=_base(env),
@@ -65,6 +69,8 @@ class Settings:
             listen_address=address,
             listen_port=port,
             public_url=_url(env),
+            ssh_address=ssh_address,
+            ssh_port=ssh_port,
             engine=_engine(env),
             database=_path(env, "HOSTD_DATABASE") or data / "hostd.db",
             builds_at_once=_number(env, "HOSTD_BUILDS_AT_ONCE", 1, 64) or 2,
@@ -126,12 +132,19 @@ def _base(env: Mapping[str, str]) -> str:
     return value
 
 
-def _listen(env: Mapping[str, str]) -> tuple[str, int]:
-    value = env.get("HOSTD_LISTEN") or "127.0.0.1:8081"
+def _listen(env: Mapping[str, str], name: str, default: str, rule: str = "") -> tuple[str, int]:
+    value = env.get(name) or default
     parts = re.fullmatch(r"([0-9.]{7,15}|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", value)
     if not parts or not 1 <= int(parts[2]) <= 65535:
-        raise _refusal("HOSTD_LISTEN", value, "address:port, as 127.0.0.1:8081 or [::1]:8081")
+        raise _refusal(name, value, rule or "address:port, as 127.0.0.1:8081 or [::1]:8081")
     return parts[1].strip("[]"), int(parts[2])
+
+
+def _ssh_listen(env: Mapping[str, str]) -> tuple[str, int | None]:
+    if env.get("HOSTD_SSH_LISTEN") == "off":
+        return "", None
+    rule = "off, or address:port, as 0.0.0.0:2222 or [::]:2222"
+    return _listen(env, "HOSTD_SSH_LISTEN", "0.0.0.0:2222", rule)
 
 
 def _url(env: Mapping[str, str]) -> str:

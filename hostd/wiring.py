@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import uvicorn
-import uvloop
 from sqlalchemy import Connection
 
 from hostd import files, mounts
@@ -46,12 +45,8 @@ API_HOST = "hostd"  # the console's and API's name below the base domain
 def serve(settings: Settings, say: Callable[[str], None]) -> None:
     """Run hostd until SIGTERM or SIGINT. `say` gets what the operator should read. Raises Unavailable, Invalid."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(
-            name, lambda *_: None
-        )  # uvicorn raises them again when it has ended; that is not to kill us
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, say))
+    with suppress(asyncio.CancelledError):  # not uvloop: it forks where asyncio vforks, 6 ms a child
+        asyncio.run(_serve(settings, say))
 
 
 async def _serve(settings: Settings, say: Callable[[str], None]) -> None:

@@ -20,6 +20,7 @@ def test_nothing_has_to_be_set() -> None:
     assert (read.base, read.http_port, read.https_port) == ("localhost", 8080, None)
     assert (read.listen_address, read.listen_port) == ("127.0.0.1", 8081)
     assert read.public_url == "http://localhost:8081"
+    assert (read.ssh_address, read.ssh_port) == ("0.0.0.0", 2222)
     assert (read.engine, read.builds_at_once, read.instance_memory_mb) == ("local", 2, 512)
 
 
@@ -31,6 +32,7 @@ def test_every_variable_is_read() -> None:
         "HOSTD_HTTPS_PORT": "443",
         "HOSTD_LISTEN": "[::1]:9000",
         "HOSTD_PUBLIC_URL": "https://hostd.example.org/",
+        "HOSTD_SSH_LISTEN": "[::]:22",
         "HOSTD_ENGINE": "local",
         "HOSTD_DATABASE": "/srv/db.sqlite",
         "HOSTD_BUILDS_AT_ONCE": "4",
@@ -45,6 +47,8 @@ def test_every_variable_is_read() -> None:
         listen_address="::1",
         listen_port=9000,
         public_url="https://hostd.example.org",
+        ssh_address="::",
+        ssh_port=22,
         engine="local",
         database=Path("/srv/db.sqlite"),
         builds_at_once=4,
@@ -75,6 +79,8 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("HOSTD_PUBLIC_URL", "http://a:b@c", "http:// or https://, a host and perhaps a port, no path"),
         ("HOSTD_PUBLIC_URL", "http://c:x", "http:// or https://, a host and perhaps a port, no path"),
         ("HOSTD_PUBLIC_URL", "http://c/path", "http:// or https://, a host and perhaps a port, no path"),
+        ("HOSTD_SSH_LISTEN", "no", "off, or address:port, as 0.0.0.0:2222 or [::]:2222"),
+        ("HOSTD_SSH_LISTEN", "0.0.0.0:0", "off, or address:port, as 0.0.0.0:2222 or [::]:2222"),
         ("HOSTD_ENGINE", "docker", "one of: local"),
         ("HOSTD_BUILDS_AT_ONCE", "-1", "a whole number from 1 to 64"),
         ("HOSTD_INSTANCE_MEMORY_MB", "1PB", "a whole number from 32 to 65536"),
@@ -86,6 +92,10 @@ def test_a_value_that_breaks_its_rule_is_refused_by_name(name: str, value: str, 
     assert refused.value.message == f"{name} is {value!a}, but must be {rule}"
 
 
+def test_git_over_ssh_can_be_switched_off() -> None:
+    assert Settings.read({"HOSTD_SSH_LISTEN": "off"}).ssh_port is None
+
+
 def test_a_misspelt_variable_is_refused() -> None:
     with pytest.raises(Invalid, match="there is no setting 'HOSTD_DATE'"):
         Settings.read({"HOSTD_DATE": "/srv"})
@@ -94,7 +104,8 @@ def test_a_misspelt_variable_is_refused() -> None:
 def test_every_field_comes_from_a_variable() -> None:
     names = {field.name for field in fields(Settings)}
     named = {name.removeprefix("HOSTD_").lower() for name in VARIABLES}
-    assert named - {"listen"} == names - {"listen_address", "listen_port"}
+    listening = {"listen_address", "listen_port", "ssh_address", "ssh_port"}
+    assert named - {"listen", "ssh_listen"} == names - listening
 
 
 def test_the_readme_shows_the_settings() -> None:

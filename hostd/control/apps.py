@@ -30,6 +30,7 @@ class AppDetails:
     environment: Environment
     url: str
     git_url: str
+    ssh_url: str | None
 
 
 async def create_app(platform: Platform, actor: User, name: str) -> App:
@@ -121,4 +122,5 @@ def _visible(connection: Connection, actor: User) -> list[tuple[App, Environment
 
 
 def _details(platform: Platform, app: App, environment: Environment) -> AppDetails:
-    return AppDetails(app, environment, platform.names.url(environment), platform.names.remote(app))
+    names = platform.names
+    return AppDetails(app, environment, names.url(environment), names.remote(app), names.ssh_remote(app.name))

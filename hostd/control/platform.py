@@ -5,6 +5,7 @@ The Protocols here have one real implementation each and a fake in tests/fakes.p
 
 import asyncio
 import logging
+import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -78,12 +79,16 @@ class Router(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """How hosts and URLs are made from names: `base` "localhost", `port` as people type it, `scheme` "http"."""
+    """How hosts and URLs are made from names: `base` "localhost", `port` as people type it, `scheme` "http".
+
+    `ssh_port` None: no git over SSH.
+    """
 
     base: str
     scheme: str
     port: int
     public_url: str
+    ssh_port: int | None = None
 
     def host(self, app: str) -> str:
         """The host name of an App's production Environment."""
@@ -97,6 +102,13 @@ class Names:
     def remote(self, app: App) -> str:
         """The URL to push to."""
         return f"{self.public_url}/{app.name}.git"
+
+    def ssh_remote(self, app: str) -> str | None:
+        """The URL to push to over SSH; None if that is switched off."""
+        if self.ssh_port is None:
+            return None
+        host = re.sub(r"^https?://|:[0-9]+$", "", self.public_url)
+        return f"ssh://git@{host}{'' if self.ssh_port == 22 else f':{self.ssh_port}'}/{app}.git"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +128,7 @@ class Platform:
     builds: asyncio.Semaphore
     note: Callable[[LogLine], None]
     background: set[asyncio.Task[None]] = field(default_factory=set)
+    keyring: dict[str, int] = field(default_factory=dict)  # fingerprint of an SSH key -> id of its User
     keepers: dict[int, "Keeper"] = field(default_factory=dict)
     locks: dict[int, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 

@@ -25,7 +25,7 @@ class Receiving:
     """One push to an App. A client that hangs up before the commit point cancels it; after that it goes on without
     anybody to read about it.
 
-    `open`, then `feed` and `answer`; these two at the same time unless it is stateless (gitprotocol-http).
+    `open`, then over HTTP (`stateless`) `feed` and `answer`, over SSH `converse`.
     """
 
     def __init__(self, platform: Platform, app: App, user: User, *, stateless: bool) -> None:
@@ -46,11 +46,13 @@ class Receiving:
         await self._session.open()
 
     async def feed(self, body: AsyncIterable[bytes]) -> None:
-        """Give git what the client sends, to its end. What breaks in there ends the push, and is raised."""
+        """Give git what the client sends, to its end. What breaks in there is raised; it ends the push, unless that
+        is committed."""
         try:
             await self._session.feed(body)
         except BaseException:
-            await asyncio.shield(self._close())
+            if not self.committed:
+                await asyncio.shield(self._close())
             raise
 
     async def answer(self, send: Send, gone: Awaitable[object]) -> None:
@@ -61,13 +63,22 @@ class Receiving:
         answering.add_done_callback(self._platform.background.discard)
         try:
             await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if self.committed:
+            if answering.done() or self.committed:
                 await asyncio.shield(answering)
         finally:
             leaving.cancel()
             if not self.committed:
                 answering.cancel()
                 await asyncio.gather(answering, return_exceptions=True)
+
+    async def converse(self, body: AsyncIterable[bytes], send: Send, gone: Awaitable[object]) -> None:
+        """`feed` and `answer` at the same time, to the end of the answer."""
+        feeding = asyncio.create_task(self.feed(body))
+        try:
+            await self.answer(send, gone)
+        finally:
+            feeding.cancel()
+            await asyncio.gather(feeding, return_exceptions=True)
 
     async def _answer(self, send: Send) -> None:
         try:

@@ -18,7 +18,26 @@ from hostd.model.image import Image
 async def spawn(
     view: View, launch: Launch, argv: Sequence[str], status: Path, output: int
 ) -> asyncio.subprocess.Process:
-    """Run the launcher. `status`: the file bubblewrap reports to; `output`: stdout and stderr. Raises Invalid."""
+    """Start a program that is hostd's child. `status`: the file bubblewrap reports to; `output`: stdout and stderr.
+
+    Raises Invalid for what no program can be given.
+    """
+    with _ready(view, launch, argv, status) as (line, descriptors):
+        return await command.spawn(
+            line, stdin=DEVNULL, stdout=output, stderr=STDOUT, pass_fds=descriptors.all()
+        )
+
+
+def leave(view: View, launch: Launch, argv: Sequence[str], status: Path, output: int) -> int:
+    """As `spawn`, but for a program that outlives hostd; bubblewrap's process id."""
+    with _ready(view, launch, argv, status) as (line, descriptors):
+        return command.leave(line, output=output, pass_fds=descriptors.all())
+
+
+@contextlib.contextmanager
+def _ready(
+    view: View, launch: Launch, argv: Sequence[str], status: Path
+) -> Iterator[tuple[Command, Descriptors]]:
     sandbox.check(argv, view.env, view.directory)
     options = sandbox.encode(sandbox.options(view, sandbox.top_directories()))
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
@@ -26,26 +45,9 @@ async def spawn(
         told = os.open(status, flags, 0o600)
         try:
             descriptors = Descriptors(arguments, filter_program, told)
-            return await command.spawn(
-                Command(sandbox.launcher(launch, descriptors, argv)),
-                stdin=DEVNULL,
-                stdout=output,
-                stderr=STDOUT,
-                pass_fds=descriptors.all(),
-            )
+            yield Command(sandbox.launcher(launch, descriptors, argv)), descriptors
         finally:
             os.close(told)
-
-
-async def spawn_and_leave(view: View, launch: Launch, argv: Sequence[str], status: Path, output: int) -> int:
-    """Run the launcher to its end and return its exit status: 0 once a process that nobody waits for is there."""
-    process = await spawn(view, launch, argv, status, output)
-    try:
-        return await process.wait()
-    except BaseException:
-        command.kill_session(process)
-        await asyncio.shield(process.wait())
-        raise
 
 
 def show(image: Image, directory: Path, tenant: int, disk_mb: int) -> Iterator[Mount]:

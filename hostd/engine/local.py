@@ -18,7 +18,7 @@ from hostd.engine import cgroups as groups
 from hostd.engine import etc, machine, processes, records, sandbox, seccomp
 from hostd.engine.base import Report, Task
 from hostd.engine.cgroups import Cgroups
-from hostd.engine.launch import show, spawn, spawn_and_leave
+from hostd.engine.launch import leave, show, spawn
 from hostd.engine.network import Network
 from hostd.engine.output import Outputs
 from hostd.engine.records import Record
@@ -46,10 +46,10 @@ class _Running:
     record: Record
     slot: Slot
     pid: int
-    pidfd: int | None
+    pidfd: int
     exit: asyncio.Future[Exit]
     watch: asyncio.Task[None] | None = None
-    killed: bool = False
+    told: int = 0  # the signal hostd sent to end it
 
 
 class LocalEngine:
@@ -95,7 +95,7 @@ class LocalEngine:
             with contextlib.suppress(asyncio.CancelledError):
                 await running.watch
             running.exit.cancel()
-            _close(running.pidfd)
+            os.close(running.pidfd)
         self._running.clear()
         await self._slots.close()
         self._outputs.close()
@@ -115,7 +115,7 @@ class LocalEngine:
         instance = Instance(spec, Endpoint(slot.address, sandbox.PORT), time.time())
         record = Record(instance, slot.number, records.boot_id())
         try:
-            running = await self._launch(record, slot)
+            running = self._launch(record, slot)
         except BaseException:
             await asyncio.shield(self._discard(slot, spec.id))
             raise
@@ -141,7 +141,9 @@ class LocalEngine:
                 await asyncio.shield(running.exit)
         except TimeoutError:
             in_time = running.exit.done()
-            running.killed = not in_time
+            running.told = running.told if in_time else signal.SIGKILL
+            with contextlib.suppress(ProcessLookupError):  # it may not have joined its cgroup yet
+                signal.pidfd_send_signal(running.pidfd, signal.SIGKILL)
             await self._slots.empty(running.slot)
         await asyncio.shield(running.watch)
         return in_time
@@ -182,7 +184,7 @@ class LocalEngine:
                 "sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0",
             )
 
-    async def _launch(self, record: Record, slot: Slot) -> _Running:
+    def _launch(self, record: Record, slot: Slot) -> _Running:
         spec = record.instance.spec
         place = self._instances / spec.id
         records.write(self._instances, record)
@@ -194,33 +196,24 @@ class LocalEngine:
             etc=self._etc,
             disk_mb=spec.limits.disk_mb,
         )
-        launch = self._launch_of(slot, spec.tenant, spec.limits, place / "pid")
+        launch = self._launch_of(slot, spec.tenant, spec.limits, stays=False)
         output = self._outputs.create(spec.id, spec.environment, spec.process)
         try:
-            status = await spawn_and_leave(view, launch, spec.command, place / "status", output)
+            pid = leave(view, launch, spec.command, place / "status", output)
         finally:
             os.close(output)
-        if status != 0:
-            said = " ".join(self._outputs.tail(spec.id, 3))
-            raise Unavailable(f"this machine could not start {spec.id}: {said}", hint="run: hostd doctor")
-        return self._running_of(record, slot)
+        records.write_pid(self._instances, spec.id, pid)
+        return _Running(record, slot, pid, os.pidfd_open(pid), asyncio.get_running_loop().create_future())
 
-    def _running_of(self, record: Record, slot: Slot) -> _Running:
-        pid = records.read_pid(self._instances, record.instance.id)
-        pidfd = processes.alive_in(pid, f"/{self._cgroups.parents[0].name}/{slot.name}")
-        return _Running(record, slot, pid, pidfd, asyncio.get_running_loop().create_future())
-
-    def _launch_of(self, slot: Slot, tenant: int, limits: Limits, pid_file: Path | None) -> Launch:
-        """For an Instance, whose pid goes to a file; without one for a task, which stays hostd's child."""
+    def _launch_of(self, slot: Slot, tenant: int, limits: Limits, *, stays: bool) -> Launch:
+        """How to start an Instance, or a task, which `stays` with hostd."""
         return Launch(
-            script=sandbox.LEAVE if pid_file else sandbox.STAY,
-            pid_file=pid_file or Path("/dev/null"),
             joins=groups.joins(self._cgroups, slot.name),
             namespace=slot.namespace,
             owner=owner_of(tenant),
             open_files=limits.open_files,
-            file_mb=max(limits.disk_mb, _OUTPUT_MB) if pid_file else limits.disk_mb,
-            badness=INSTANCE_BADNESS if pid_file else TASK_BADNESS,
+            file_mb=limits.disk_mb if stays else max(limits.disk_mb, _OUTPUT_MB),
+            badness=TASK_BADNESS if stays else INSTANCE_BADNESS,
         )
 
     def _watch(self, running: _Running) -> None:
@@ -228,10 +221,9 @@ class LocalEngine:
         running.watch = asyncio.create_task(self._see_off(running))
 
     async def _see_off(self, running: _Running) -> None:
-        if running.pidfd is not None:  # None: it ended before anyone could look
-            await processes.ended(running.pidfd)
+        await processes.ended(running.pidfd)
         instance = running.record.instance
-        exit_ = Exit(_KILLED) if running.killed else self._exit_of(instance.id, running.slot)
+        exit_ = self._exit_of(instance.id, running.slot, running.told)
         try:
             await self._discard(running.slot, instance.id)
         finally:
@@ -239,11 +231,15 @@ class LocalEngine:
             self._outputs.end(instance.id)
             running.exit.set_result(exit_)
             del self._running[instance.id]
-            _close(running.pidfd)
+            os.close(running.pidfd)
 
-    def _exit_of(self, instance_id: str, slot: Slot) -> Exit:
+    def _exit_of(self, instance_id: str, slot: Slot, told: int = 0) -> Exit:
+        """As bubblewrap reports it; it cannot where it was killed itself or the program had not begun."""
+        if told == signal.SIGKILL:
+            return Exit(_KILLED)
         facts = records.read_status(self._instances / instance_id / "status")
-        status = facts.get("exit-code", _KILLED if "child-pid" in facts else 1)
+        silent = 128 + (told or signal.SIGKILL) if "child-pid" in facts else 1
+        status = facts.get("exit-code", silent)
         return Exit(status, self._limit_hit(slot) if status else "")
 
     def _limit_hit(self, slot: Slot) -> str:
@@ -274,6 +270,7 @@ class LocalEngine:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
             if told:
+                running.told = signal.SIGTERM
                 return
             await asyncio.sleep(0.005)  # it is only just starting
 
@@ -282,11 +279,12 @@ class LocalEngine:
         for record in records.read_all(self._instances):
             instance = record.instance
             slot = self._slots.at(record.slot)
-            running = self._running_of(record, slot)
-            if record.boot == boot and running.pidfd is not None:
-                self._watch(running)
+            pid = records.read_pid(self._instances, instance.id) if record.boot == boot else 0
+            pidfd = processes.alive_in(pid, f"/{self._cgroups.parents[0].name}/{slot.name}")
+            if pidfd is not None:
+                ending: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+                self._watch(_Running(record, slot, pid, pidfd, ending))
             else:
-                _close(running.pidfd)
                 self._remember(instance.id, self._exit_of(instance.id, slot))
                 records.remove(self._instances, instance.id)
 
@@ -295,7 +293,7 @@ class LocalEngine:
         shown = show(task.image, slot.directory, task.tenant, task.limits.disk_mb) if task.image else []
         bound = [Mount(bind.source, bind.target, bind.writable) for bind in task.binds]
         view = View((*shown, *bound), task.env, task.directory, self._etc, task.limits.disk_mb, task.network)
-        launch = self._launch_of(slot, task.tenant, task.limits, None)
+        launch = self._launch_of(slot, task.tenant, task.limits, stays=True)
         reader, writer = os.pipe()
         try:
             process = await spawn(view, launch, task.command, slot.directory / "status", writer)
@@ -313,8 +311,3 @@ class LocalEngine:
         status = process.returncode or 0
         status = 128 - status if status < 0 else status
         return Exit(_KILLED, limit) if limit else Exit(status, self._limit_hit(slot) if status else "")
-
-
-def _close(descriptor: int | None) -> None:
-    if descriptor is not None:
-        os.close(descriptor)

@@ -1,7 +1,7 @@
 """What hostd must know again about an Instance after its own restart: one directory each, gone with the Instance.
 
     instances/<id>/record.json   written before anything is started
-    instances/<id>/pid           by the launcher: bubblewrap's process id
+    instances/<id>/pid           bubblewrap's process id, once it was started
     instances/<id>/status        by bubblewrap: its child's process id, then the exit status
 
 A record matters only as long as the kernel that runs the Instance, so it is put in place whole but not synced.
@@ -49,6 +49,11 @@ def read_all(directory: Path) -> list[Record]:
 def remove(directory: Path, instance_id: str) -> None:
     """Forget an Instance."""
     shutil.rmtree(directory / instance_id, ignore_errors=True)
+
+
+def write_pid(directory: Path, instance_id: str, pid: int) -> None:
+    """Note bubblewrap's process id."""
+    (directory / instance_id / "pid").write_text(str(pid))
 
 
 def read_pid(directory: Path, instance_id: str) -> int:

@@ -16,17 +16,16 @@ HOME = "/app"
 PORT = 8080
 _TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
-# The launcher runs as root and knows no tenant text but "$@". $1: where the pid goes; $2, $3: open files and largest
-# file (512 bytes each); $4: badness for the out-of-memory killer; $5..: cgroup files, up to a "--".
-_JOIN = """set -e
+# The launcher runs as root and knows no tenant text but "$@". $1: open files; $2: largest file, in 512 bytes;
+# $3: badness for the out-of-memory killer; $4..: cgroup files, up to a "--".
+_LAUNCHER = """set -e
 umask 022
-pid=$1; ulimit -c 0; ulimit -n "$2"; ulimit -f "$3"; echo "$4" > /proc/self/oom_score_adj
-shift 4
+ulimit -c 0; ulimit -n "$1"; ulimit -f "$2"; echo "$3" > /proc/self/oom_score_adj
+shift 3
 while [ "$1" != -- ]; do echo 0 > "$1"; shift; done
 shift
+exec "$@"
 """
-STAY = _JOIN + 'exec "$@"\n'
-LEAVE = _JOIN + '"$@" &\necho $! > "$pid"\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +111,6 @@ class Descriptors:
 class Launch:
     """How to start it: in which cgroups and network namespace, as whom, with which limits of a process."""
 
-    script: str
-    pid_file: Path
     joins: tuple[str, ...]
     namespace: str
     owner: int
@@ -126,7 +123,7 @@ def launcher(launch: Launch, descriptors: Descriptors, command: Sequence[str]) -
     """The whole line: launcher, nsenter(1), which also drops root, bwrap(1), the app's command."""
     owner = str(launch.owner)
     return (
-        *("/bin/sh", "-c", launch.script, "hostd-launch", str(launch.pid_file)),
+        *("/bin/sh", "-c", _LAUNCHER, "hostd-launch"),
         *(str(launch.open_files), str(launch.file_mb << 11), str(launch.badness)),
         *(*launch.joins, "--"),
         *("nsenter", f"--net=/run/netns/{launch.namespace}", "-S", owner, "-G", owner, "--"),

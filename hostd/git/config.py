@@ -4,7 +4,7 @@ owner: the environment wins over a repository's own config file."""
 from collections.abc import Mapping
 from pathlib import Path
 
-from hostd.command import PATH
+from hostd.command import PATH, Command
 
 PACK_LIMIT = 512 * 1024 * 1024  # bytes a client may send in one push
 MEMORY_LIMIT = 2 * 1024 * 1024 * 1024  # address space of one git child, mapped packs included
@@ -55,6 +55,6 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return env | dict(extra or {})
 
 
-def limited(*argv: str) -> tuple[str, ...]:
-    """`argv` as a child whose memory has an end (a 66 KB delta bomb wants 1 GB otherwise)."""
-    return ("prlimit", f"--as={MEMORY_LIMIT}", "--core=0", "--", *argv)
+def git(*words: str, env: Mapping[str, str]) -> Command:
+    """A git child whose memory has an end (a 66 KB delta bomb wants 1 GB otherwise)."""
+    return Command(("git", *words), env, memory=MEMORY_LIMIT)

@@ -1,39 +1,54 @@
 """One `git fetch` or `git clone` as the server sees it: C git upload-pack as a limited child."""
 
-from collections.abc import AsyncIterable, AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable
 from pathlib import Path
 
 from hostd import command
 from hostd.command import PIPE
-from hostd.git.config import environment, limited
+from hostd.git.config import environment, git
 
 
 async def advertise(repository: Path, service: str, protocol: str) -> bytes:
     """The refs and capabilities, as the answer to GET info/refs. `service` is upload-pack or receive-pack."""
-    argv = limited("git", service, "--http-backend-info-refs", str(repository))
-    process = await command.spawn(command.Command(argv, _env(protocol)), stdout=PIPE)
+    asked = git(service, "--http-backend-info-refs", str(repository), env=_env(protocol))
+    process = await command.spawn(asked, stdout=PIPE)
     output, _ = await process.communicate()
     head = f"# service=git-{service}\n"
     return f"{len(head) + 4:04x}{head}0000".encode() + output
 
 
-async def upload(repository: Path, body: AsyncIterable[bytes], protocol: str) -> AsyncIterator[bytes]:
-    """Answer one request of a fetch. Ends git's child also when the client goes away."""
-    argv = limited("git", "upload-pack", "--stateless-rpc", str(repository))
-    process = await command.spawn(command.Command(argv, _env(protocol)), stdin=PIPE, stdout=PIPE)
+async def upload(
+    repository: Path, body: AsyncIterable[bytes], protocol: str, *, stateless: bool
+) -> AsyncGenerator[bytes, None]:
+    """Answer a fetch: one request of it if `stateless` (HTTP), else the whole conversation (SSH).
+
+    Ends git's child also when the client goes away; what breaks in `body` ends only what git is told.
+    """
+    flags = ("--stateless-rpc",) if stateless else ()
+    asked = git("upload-pack", *flags, str(repository), env=_env(protocol))
+    process = await command.spawn(asked, stdin=PIPE, stdout=PIPE)
     assert process.stdin and process.stdout
+    feeding = asyncio.create_task(_feed(process.stdin, body))
     try:
-        async for chunk in body:
-            process.stdin.write(chunk)
-            await process.stdin.drain()
-        process.stdin.close()
         while data := await process.stdout.read(65536):
             yield data
         await process.wait()
     finally:
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
         if process.returncode is None:
             command.kill_session(process)
             await process.wait()
+
+
+async def _feed(stdin: asyncio.StreamWriter, body: AsyncIterable[bytes]) -> None:
+    try:
+        async for chunk in body:
+            stdin.write(chunk)
+            await stdin.drain()
+    finally:
+        stdin.close()
 
 
 def _env(protocol: str) -> dict[str, str]:

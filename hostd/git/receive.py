@@ -16,7 +16,8 @@ from pathlib import Path
 from hostd import command
 from hostd.command import PIPE
 from hostd.errors import HostdError, LimitExceeded
-from hostd.git.config import environment, limited
+from hostd.git.config import environment, git
+from hostd.git.head import Head
 from hostd.git.report import Report
 from hostd.model.push import RefUpdate
 
@@ -24,6 +25,7 @@ UNPACKED_LIMIT = 1024 * 1024 * 1024  # bytes of all objects of a push, inflated
 OBJECT_LIMIT = 100 * 1024 * 1024  # bytes of one file
 OBJECTS_LIMIT = 1_000_000
 DECISION_LIMIT = 3600.0  # seconds a gate may take; builds have limits of their own below it
+COMPLAINT_LIMIT = 4096  # bytes of what git says to its operator that are kept
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Session:
         self._report = Report()
         self._process: asyncio.subprocess.Process | None = None
         self._conversation: asyncio.Task[None] | None = None
+        self._complaints: asyncio.Task[bytes] | None = None
         self._control, self._lines, self._status = (os.pipe() for _ in range(3))
 
     @property
@@ -72,26 +75,30 @@ class Session:
             }
         )
         flags = ("--stateless-rpc",) if self._stateless else ()
-        argv = limited("git", "receive-pack", *flags, str(self._repository))
+        asked = git("receive-pack", *flags, str(self._repository), env=env)
         inherited = (self._control[1], self._lines[0], self._status[0])
         try:
             self._process = await command.spawn(
-                command.Command(argv, env), stdin=PIPE, stdout=PIPE, stderr=PIPE, pass_fds=inherited
+                asked, stdin=PIPE, stdout=PIPE, stderr=PIPE, pass_fds=inherited
             )
         finally:
             for descriptor in inherited:
                 os.close(descriptor)
+        assert self._process.stderr
         self._conversation = asyncio.create_task(self._converse())
+        self._complaints = asyncio.create_task(_last_of(self._process.stderr))
 
     async def feed(self, body: AsyncIterable[bytes]) -> None:
         """Give git the whole request. What comes after git has ended is read and dropped, so that the client
-        reads the report instead of a broken connection."""
+        reads the report instead of a broken connection. Raises Invalid or LimitExceeded for a broken head."""
         assert self._process and self._process.stdin
-        stdin = self._process.stdin
+        stdin, head = self._process.stdin, Head()
         async for chunk in body:
+            head.check(chunk)
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 stdin.write(chunk)
                 await stdin.drain()
+        head.end()
         stdin.close()
 
     async def answer(self) -> AsyncIterator[bytes]:
@@ -105,6 +112,9 @@ class Session:
             await self._conversation
         except Exception:  # noqa: BLE001 (the hook saw its pipes close and refused: the pusher gets a report)
             _log.exception("a push to %s failed", self._repository.name)
+        if self._process.returncode and self._complaints:
+            said = (await self._complaints).decode(errors="replace")
+            _log.warning("git receive-pack on %s: %s", self._repository.name, said.strip())
         if ready := self._report.end():
             yield ready
 
@@ -122,6 +132,8 @@ class Session:
                     await self._process.wait()
             command.kill_session(self._process)
             await self._process.wait()
+        if self._complaints:
+            await self._complaints
 
     async def _converse(self) -> None:
         """The hostd side of the hook."""
@@ -157,7 +169,7 @@ async def _read_control(descriptor: int, repository: Path) -> Received | None:
     text = await _until(descriptor, b"\n.\n")
     if not text.endswith(b".\n"):
         return None
-    pid, *rows = text.decode(errors="replace").splitlines()[:-1]
+    pid, *rows = text.decode(errors="replace").split("\n")[:-2]  # ref names may hold other line separators
     hook = _environment_of(int(pid))
     count = int(hook.get(b"GIT_PUSH_OPTION_COUNT", b"0"))
     quarantine = hook.get(b"GIT_QUARANTINE_PATH")
@@ -181,6 +193,14 @@ async def _writer(descriptor: int) -> asyncio.WriteTransport:
     return transport
 
 
+async def _last_of(stream: asyncio.StreamReader) -> bytes:
+    """Read to the end, so that git never waits for a reader; the last COMPLAINT_LIMIT bytes."""
+    kept = b""
+    while data := await stream.read(65536):
+        kept = (kept + data)[-COMPLAINT_LIMIT:]
+    return kept
+
+
 async def _until(descriptor: int, ending: bytes) -> bytes:
     """Read until `ending` or the end of the pipe."""
     loop = asyncio.get_running_loop()
@@ -202,13 +222,7 @@ async def _check_sizes(received: Received) -> None:
     if received.quarantine is None:
         return
     env = environment({"GIT_DIR": str(received.repository), "GIT_OBJECT_DIRECTORY": str(received.quarantine)})
-    argv = (
-        "git",
-        "cat-file",
-        "--batch-all-objects",
-        "--unordered",
-        "--batch-check=%(objectsize) %(objecttype)",
-    )
+    words = ("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectsize) %(objecttype)")
     total = count = largest = 0
 
     def add(line: str) -> None:
@@ -218,7 +232,7 @@ async def _check_sizes(received: Received) -> None:
             total, count = total + int(size), count + 1
             largest = max(largest, int(size) if kind == "blob" else 0)
 
-    await command.run(command.Command(limited(*argv), env), add)
+    await command.run(git(*words, env=env), add)
     if largest > OBJECT_LIMIT:
         raise LimitExceeded(
             f"a file of {_mib(largest)} in this push; the limit is {_mib(OBJECT_LIMIT)} per file",

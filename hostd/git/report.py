@@ -67,6 +67,12 @@ def message(text: str) -> bytes:
     return packet(b"\x02" + text.encode(errors="replace")[:65000] + b"\n")
 
 
+def fatal(text: str, hint: str = "") -> bytes:
+    """A whole answer of nothing but why the push was broken off (band 3: the client ends with it)."""
+    lines = [f" !     {line}" for line in (text, hint) if line]
+    return packet(b"\x03" + "\n".join(lines).encode(errors="replace") + b"\n") + FLUSH
+
+
 def _packets(data: bytes) -> list[bytes]:
     lines = []
     while len(data) >= 4 and (length := int(data[:4], 16)) >= 4:

@@ -83,12 +83,34 @@ class TokenIssued(BaseModel):
     token: str = Field(examples=["hst_mzxw6ytboi4dcmrtgq2tknrxha4q"])
 
 
+class NewKey(Taken):
+    """An SSH key to add: a line as in a .pub file. Without a name it is called as its comment says."""
+
+    key: StrictStr = Field(max_length=16384, examples=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI... ada@laptop"])
+    name: StrictStr | None = Field(
+        None, min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$", examples=["laptop"]
+    )
+
+
+class KeyShown(BaseModel):
+    """An SSH key."""
+
+    model_config = ConfigDict(from_attributes=True)
+    id: int = Field(examples=[3])
+    name: str = Field(examples=["ada@laptop"])
+    type: str = Field(examples=["ssh-ed25519"])
+    fingerprint: str = Field(examples=["SHA256:jCHdfIMnNbEqNiGfP5n1KQ5A0wGkkgZ9bG7B5BO5mXo"])
+    created_at: datetime
+    last_used_at: datetime | None
+
+
 class AppShown(BaseModel):
     """An App."""
 
     name: str = Field(examples=["shop"])
     url: str = Field(examples=["http://shop.localhost:8080"])
     git_url: str = Field(examples=["http://localhost:8081/shop.git"])
+    ssh_url: str | None = Field(examples=["ssh://git@localhost:2222/shop.git"])
     production_branch: str = Field(examples=["main"])
     created_at: datetime
 
@@ -100,6 +122,7 @@ class AppShown(BaseModel):
             name=app.name,
             url=details.url,
             git_url=details.git_url,
+            ssh_url=details.ssh_url,
             production_branch=app.production_branch,
             created_at=app.created_at,
         )

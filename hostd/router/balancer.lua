@@ -73,9 +73,16 @@ function _M.choose()
     balancer.set_current_peer(endpoint.address, endpoint.port)
 end
 
--- log phase: the request to this endpoint is over.
-function _M.done(endpoint)
-    in_flight:incr(ngx.worker.id() .. "|" .. endpoint, -1)
+-- log phase: a request is over.
+function _M.done(ctx)
+    if ctx.endpoint then
+        in_flight:incr(ctx.endpoint.counter, -1)
+        return
+    end
+    local name = var.endpoint  -- on the way to an error page ngx.ctx was lost
+    if name and name ~= "" then
+        in_flight:incr(ngx.worker.id() .. "|" .. name, -1)
+    end
 end
 
 return _M

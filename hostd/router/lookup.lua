@@ -44,6 +44,7 @@ end
 
 local decode = remembered(function(json)
     local entry = cjson.decode(json)
+    entry.label = entry.app .. "\t" .. entry.release
     for index, name in ipairs(entry.endpoints or {}) do
         entry.endpoints[index] = endpoint(name)
     end

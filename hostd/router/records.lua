@@ -1,8 +1,10 @@
 -- One line per request, sent to hostd in datagrams. Never waits: what hostd cannot take stays in a bounded queue.
 local ffi = require "ffi"
+local balancer = require "balancer"
+local lookup = require "lookup"
 local pauses = require "pauses"
+
 local C = ffi.C
-local var = ngx.var
 
 ffi.cdef [[
 typedef struct { unsigned short family; char path[108]; } hostd_address;
@@ -46,6 +48,10 @@ function _M.flush()
         end
         first = upto + 1
     end
+    if dropped > 0 then
+        ngx.log(ngx.WARN, "records of requests lost: L10 dropped=", dropped)
+        dropped = 0
+    end
     return true
 end
 
@@ -69,30 +75,14 @@ local function add(line)
     end
 end
 
--- Fields in the order of records.py, apart by tabs: nginx lets none through in a request line.
+-- log phase: code, App and Release, then what nginx has written down in $record. Tabs part the fields: nginx lets
+-- none through in a request line.
 function _M.log()
-    local endpoint = var.endpoint or ""
-    if endpoint ~= "" then
-        require("balancer").done(endpoint)
-    end
     local ctx = ngx.ctx
-    local entry = ctx.entry or require("lookup").entry()
-    local started = ngx.req.start_time()
-    add(table.concat({
-        started,
-        var.host or "",
-        entry and entry.app or "",
-        entry and entry.release or "",
-        ngx.req.get_method(),
-        (var.request_uri or ""):sub(1, 2048),
-        ngx.status,
-        var.bytes_sent,
-        ("%.3f"):format(ngx.now() - started),
-        endpoint,
-        ctx.code or pauses.code(ctx) or "",
-        var.request_id,
-        dropped,
-    }, "\t") .. "\n")
+    balancer.done(ctx)
+    local entry = ctx.entry or lookup.entry()
+    local code = ctx.code or pauses.code(ctx) or ""
+    add(code .. "\t" .. (entry and entry.label or "\t") .. "\t" .. ngx.var.record)
 end
 
 return _M

@@ -13,6 +13,7 @@ from hostd.model.log import RequestRecord
 
 QUEUE_LIMIT = 10_000  # records that one reader may lag behind; more are dropped and said so in the log
 DATAGRAM_LIMIT = 65536
+PATH_LIMIT = 2048
 log = logging.getLogger(__name__)
 
 
@@ -20,7 +21,7 @@ def parse(datagram: bytes) -> Iterator[RequestRecord]:
     """The records of a datagram; a line that is not one is skipped."""
     for line in datagram.decode(errors="replace").split("\n"):
         fields = line.split("\t")
-        with contextlib.suppress(ValueError, IndexError):
+        with contextlib.suppress(ValueError):
             yield _record(fields)
 
 
@@ -79,14 +80,15 @@ class RecordReader:
 
 
 def _record(fields: list[str]) -> RequestRecord:
-    at, host, app, release, method, path, status, sent, seconds, endpoint, code, request_id = fields[:12]
+    """`fields` in the order of records.lua and of $record in nginx.conf; the time there is that of the end."""
+    code, app, release, ended, seconds, host, method, status, sent, endpoint, request_id, path = fields
     return RequestRecord(
-        at=float(at),
+        at=round(float(ended) - float(seconds), 3),
         host=host,
         app=app,
         release=release,
         method=method,
-        path=path,
+        path=path[:PATH_LIMIT],
         status=int(status),
         sent=int(sent),
         seconds=float(seconds),

@@ -74,6 +74,19 @@ tokens = Table(
     sqlite_autoincrement=True,
 )
 
+ssh_keys = Table(
+    "ssh_keys",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("name", String, nullable=False),
+    Column("fingerprint", String(64), nullable=False, unique=True),
+    Column("line", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("last_used_at", UtcTime),
+    sqlite_autoincrement=True,
+)
+
 # The row of a destroyed App stays: its name is never given to anybody again, nor its id, which is also a uid.
 apps = Table(
     "apps",

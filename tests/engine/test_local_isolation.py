@@ -220,3 +220,14 @@ async def test_an_environment_cannot_smuggle_in_an_option(local: LocalEngine, he
             await local.start(instance_spec(image=here.image(), env=env))
         with pytest.raises(Invalid):
             await local.run(Task(1, ("true",), env), print)
+
+
+async def test_an_instance_starts_with_no_signal_ignored_and_a_usual_umask(
+    local: LocalEngine, here: Place
+) -> None:
+    line = "grep SigIgn /proc/self/status; grep SigBlk /proc/self/status; umask"
+    instance = await local.start(instance_spec(("sh", "-c", line), image=here.image()))
+    assert (await local.wait(instance)).status == 0
+    ignored, blocked, umask = [text.split()[-1] for text in local.tail(instance.id, 5)]
+    assert int(ignored, 16) & 0x7FFFFFFF == 0  # above are two that belong to libc
+    assert (int(blocked, 16), umask) == (0, "0022")

@@ -10,7 +10,7 @@ from hostd.engine.sandbox import Descriptors, Launch, Mount, View
 from hostd.errors import Invalid
 
 VIEW = View((), {"B": "2", "A": "1"}, "/app", Path("/data/etc"), disk_mb=64)
-LAUNCH = Launch("script", Path("/i/pid"), ("/c/a", "/c/b"), "hd-x-1", 200_007, 4096, 2048, 500)
+LAUNCH = Launch(("/c/a", "/c/b"), "hd-x-1", 200_007, 4096, 2048, 500)
 
 
 def pairs(words: list[str], option: str) -> list[tuple[str, str]]:
@@ -75,7 +75,7 @@ def test_top_directories_are_links_or_directories_as_on_the_machine(tmp_path: Pa
 def test_root_is_dropped_before_bubblewrap_starts() -> None:
     line = sandbox.launcher(LAUNCH, Descriptors(7, 8, 9), ("sh", "-c", "x"))
     assert " ".join(line[3:]) == (
-        "hostd-launch /i/pid 4096 4194304 500 /c/a /c/b -- "
+        "hostd-launch 4096 4194304 500 /c/a /c/b -- "
         "nsenter --net=/run/netns/hd-x-1 -S 200007 -G 200007 -- "
         "bwrap --args 7 --seccomp 8 --json-status-fd 9 -- sh -c x"
     )

@@ -116,45 +116,47 @@ function chooseManager(manifest) {
   return { name: name ?? LOCKS[lock] ?? "npm", version, lock: own };
 }
 
+const builds = (manifest) => Boolean(manifest.scripts?.build || manifest.scripts?.["heroku-postbuild"]);
+
 function install(manager, manifest, directory) {
-  const builds = Boolean(manifest.scripts?.build || manifest.scripts?.["heroku-postbuild"]);
+  const withDevelopment = builds(manifest);
   const source = manager.lock || "package.json, without a lockfile: versions may change from one install to the next";
   console.log(`Installing dependencies with ${manager.name} from ${source}`);
-  if (builds) console.log("devDependencies are installed too and stay, for the build script");
-  const words = COMMANDS[manager.name](manager, builds);
-  const env = { NODE_ENV: builds ? "development" : "production", CI: "1", ...manager.env };
+  if (withDevelopment) console.log("devDependencies are installed too and stay, for the build script");
+  const words = COMMANDS[manager.name](manager, withDevelopment);
+  const env = { NODE_ENV: withDevelopment ? "development" : "production", CI: "1", ...manager.env };
   const hint = manager.lock ? `is ${manager.lock} in step with package.json?` : "";
   run(words, { what: `install the dependencies with ${manager.name}`, cwd: directory, env, hint });
 }
 
 const COMMANDS = {
-  npm: ({ lock }, builds) => [
-    ...npm, lock ? "ci" : "install", builds ? "--include=dev" : "--omit=dev", `--cache=${at("cache/npm")}`,
+  npm: ({ lock }, development) => [
+    ...npm, lock ? "ci" : "install", development ? "--include=dev" : "--omit=dev", `--cache=${at("cache/npm")}`,
     "--prefer-offline", "--loglevel=error",
     ...(lock ? [] : ["--no-package-lock"]),
   ],
-  pnpm: (manager, builds) => {
+  pnpm: (manager, development) => {
     const lock = manager.lock ? fs.readFileSync(manager.lock, "utf8") : "";
     const old = { 5: "7", 6: "8" }[/^lockfileVersion: '?(\d)/m.exec(lock)?.[1]];
     const program = tool("pnpm", manager.version ?? old ?? "10", "pnpm");
-    return [program, "install", manager.lock ? "--frozen-lockfile" : "--no-lockfile", ...(builds ? [] : ["--prod"]),
+    return [program, "install", manager.lock ? "--frozen-lockfile" : "--no-lockfile", ...(development ? [] : ["--prod"]),
       `--store-dir=${at("cache/pnpm")}`, "--reporter=append-only", "--config.manage-package-manager-versions=false"];
   },
-  yarn: (manager, builds) => {
+  yarn: (manager, development) => {
     const berry = manager.version ? !manager.version.startsWith("1.") : manager.lock && fs.readFileSync(manager.lock, "utf8").includes("__metadata:");
     if (!berry) {
       return [tool("yarn", manager.version ?? "1", "yarn"), "install", "--non-interactive", "--no-progress", `--cache-folder=${at("cache/yarn")}`,
-        ...(manager.lock ? ["--frozen-lockfile"] : ["--no-lockfile"]), `--production=${!builds}`];
+        ...(manager.lock ? ["--frozen-lockfile"] : ["--no-lockfile"]), `--production=${!development}`];
     }
     // Plug'n'Play puts a loader before every program; a plain node_modules is what the start command expects.
     manager.env = { YARN_NODE_LINKER: "node-modules", YARN_ENABLE_GLOBAL_CACHE: "false", YARN_CACHE_FOLDER: at("cache/yarn"),
       YARN_ENABLE_TELEMETRY: "0", YARN_ENABLE_PROGRESS_BARS: "false", YARN_IGNORE_PATH: "1" };
     return [tool("@yarnpkg/cli-dist", manager.version ?? "4", "yarn"), "install", ...(manager.lock ? ["--immutable"] : [])];
   },
-  bun: (manager, builds) => {
+  bun: (manager, development) => {
     manager.env = { BUN_INSTALL_CACHE_DIR: at("cache/bun") };
     return [tool("@oven/bun-linux-x64", manager.version ?? "1", "bun"), "install", manager.lock ? "--frozen-lockfile" : "--no-save",
-      ...(builds ? [] : ["--production"])];
+      ...(development ? [] : ["--production"])];
   },
 };
 
@@ -193,7 +195,8 @@ function keepCachesOutside() {
 }
 
 function runHooks(manifest) {
-  const hooks = HOOKS.filter((name) => manifest.scripts?.[name]);
+  // `prepare` is for developers (husky); where their dependencies are left out, its programs are missing.
+  const hooks = HOOKS.filter((name) => manifest.scripts?.[name] && (name !== "prepare" || builds(manifest)));
   if (hooks.length === 0) return;
   fs.rmSync("node_modules", { recursive: true, force: true });
   fs.symlinkSync(at("modules/node_modules"), "node_modules");

@@ -38,7 +38,7 @@ function plan(manifest, { node, toolchain, layers, manager }) {
     "env/PATH.delim": ":",
   };
   if (!start && files.build) files.static = sites(all);
-  if (all.next) files.next = "";
+  if (all.next) files.next = usesTurbopack(all.next, scripts.build ?? "") ? "turbopack" : "webpack";
   if (/\b(pnpm|yarn|bun)\b/.test(start) || manager === "bun") files["launch-tools"] = "";
   return { files };
 }
@@ -68,6 +68,11 @@ function startCommand(manifest, scripts) {
 function replacing(line) {
   const simple = /^((?:[A-Za-z_][A-Za-z0-9_]*=[A-Za-z0-9_./:-]* )*)([A-Za-z0-9_./@-]+(?: [^;&|<>()`\n]*)?)$/.exec(line);
   return simple && !/^(cd|exec|export|set|source|\.)\b/.test(simple[2]) ? `${simple[1]}exec ${simple[2]}` : line;
+}
+
+// Next.js 16 made Turbopack the default of `next build`.
+function usesTurbopack(version, script) {
+  return !script.includes("--webpack") && (script.includes("--turbo") || !/^[~^]?(9|1[0-5])\b/.test(version));
 }
 
 function sites(all) {
