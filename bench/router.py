@@ -195,6 +195,7 @@ async def main() -> None:
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    os.setpriority(os.PRIO_PROCESS, 0, -20)  # and all that is started from here: other programs disturb less
     directory = searchable_directory()
     router = NginxRouter(directory / "hostd", HOSTD, None, None, None, "localhost")
     backend = PlainNginx(directory / "backend", BACKEND_BODY, connections=4096, requests=1000000)

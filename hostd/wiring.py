@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ from hostd.http.app import create_app
 from hostd.model.instance import Endpoint, Limits
 from hostd.router.nginx import NginxRouter
 from hostd.settings import Settings
+from hostd.ssh import server as ssh_server
 from hostd.store import installation, tokens, users
 from hostd.store.database import Database
 
@@ -53,8 +54,12 @@ async def _serve(settings: Settings, say: Callable[[str], None]) -> None:
     starting = asyncio.current_task()
     assert starting
     _on_signals(starting.cancel)
-    with _alone(settings.data), _listening(settings) as listener:
-        async with open_platform(settings) as house:
+    with (
+        _alone(settings.data),
+        _listening(settings.listen_address, settings.listen_port, "HOSTD_LISTEN") as listener,
+        _listening_for_ssh(settings) as ssh_listener,
+    ):
+        async with open_platform(settings) as house, _git_over_ssh(settings, house, ssh_listener):
             _on_signals(lambda: None)  # uvicorn takes them, and raises them again once it has ended
             _introduce(settings, house, say)
             app = create_app(house.platform, house.logbook)
@@ -235,18 +240,35 @@ def _holder(data: Path) -> int:
     return 0
 
 
+@asynccontextmanager
+async def _git_over_ssh(
+    settings: Settings, house: House, listener: socket.socket | None
+) -> AsyncIterator[None]:
+    if listener is None:
+        yield
+        return
+    async with ssh_server.serving(house.platform, listener, settings.data / "ssh_host_ed25519"):
+        yield
+
+
+def _listening_for_ssh(settings: Settings) -> AbstractContextManager[socket.socket | None]:
+    if settings.ssh_port is None:
+        return nullcontext()
+    return _listening(settings.ssh_address, settings.ssh_port, "HOSTD_SSH_LISTEN")
+
+
 @contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    """The socket of the API. Raises Unavailable if it is taken."""
-    family = socket.AF_INET6 if ":" in settings.listen_address else socket.AF_INET
+def _listening(address: str, port: int, variable: str) -> Iterator[socket.socket]:
+    """A socket that listens. Raises Unavailable if it is taken; then `variable` sets another."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((settings.listen_address, settings.listen_port))
+            listener.bind((address, port))
         except OSError as error:
             raise Unavailable(
-                f"port {settings.listen_port} on {settings.listen_address} cannot be had: {error.strerror}",
-                hint=f"see who has it: ss -ltnp sport = :{settings.listen_port}; or set HOSTD_LISTEN",
+                f"port {port} on {address} cannot be had: {error.strerror}",
+                hint=f"see who has it: ss -ltnp sport = :{port}; or set {variable}",
             ) from error
         listener.listen(1024)
         yield listener
@@ -303,7 +325,7 @@ def _site_packages() -> Path:
 
 def _names(settings: Settings) -> Names:
     scheme, port = ("https", settings.https_port) if settings.https_port else ("http", settings.http_port)
-    return Names(settings.base, scheme, port, settings.public_url)
+    return Names(settings.base, scheme, port, settings.public_url, settings.ssh_port)
 
 
 def _installation(connection: Connection) -> str:
@@ -333,6 +355,8 @@ def _introduce(settings: Settings, house: House, say: Callable[[str], None]) -> 
     for lack in house.report.lacks:
         say(f"hostd: NOT isolated: {lack}")
     say(f"hostd: apps at {names.scheme}://NAME.{names.base}:{names.port}, git and API at {names.public_url}")
+    if settings.ssh_port:
+        say(f"hostd: git over SSH at {names.ssh_remote('NAME')}")
     if house.token:
         say(f"hostd: first start; the administrator's token, shown only now: {house.token}")
         say(f"hostd: log in with: hostd login {names.public_url} --token {house.token}")

@@ -95,7 +95,7 @@ def platform_in(data: Path, public_url: str = "http://localhost:8081") -> Iterat
             engine=FakeEngine(),
             router=FakeRouter(),
             secrets=Secrets.open(data / "key"),
-            names=Names("localhost", "http", 8080, public_url),
+            names=Names("localhost", "http", 8080, public_url, ssh_port=2222),
             now=lambda: datetime.now(UTC),
             limits=Limits(),
             builds=asyncio.Semaphore(2),

@@ -20,7 +20,7 @@ def test_nothing_has_to_be_set() -> None:
     assert (read.base, read.http_port, read.https_port) == ("localhost", 8080, None)
     assert (read.listen_address, read.listen_port) == ("127.0.0.1", 8081)
     assert read.public_url == "http://localhost:8081"
-    assert (read.ssh_address, read.ssh_port) == ("0.0.0.0", 2222)
+    assert (read.ssh_address, read.ssh_port) == ("0.0.0.0", 2222)  # noqa: S104
     assert (read.engine, read.builds_at_once, read.instance_memory_mb) == ("local", 2, 512)
 
 

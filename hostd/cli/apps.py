@@ -54,6 +54,7 @@ def info(name: Name = None, app: AppOption = None, json: Json = False) -> None:
             ("name", found["name"]),
             ("url", found["url"]),
             ("git", found["git_url"]),
+            *([("ssh", found["ssh_url"])] if found["ssh_url"] else []),
             ("branch", found["production_branch"]),
             ("release", found["release"] or "none yet"),
             ("formation", formation or "as the release has it"),
@@ -88,7 +89,12 @@ def group() -> None:
 
 
 @git_commands.command("remote")
-def remote(app: AppOption = None) -> None:
+def remote(
+    app: AppOption = None,
+    ssh: Annotated[bool, typer.Option("--ssh", help="Over SSH: see hostd keys add.")] = False,
+) -> None:
     """Add the remote hostd to the repository here."""
     found = Api.here().get(f"/apps/{check_app_name(app or Path.cwd().name)}")
-    output.line(add_remote(found["git_url"]))
+    if ssh and not found["ssh_url"]:
+        raise Conflict("git over SSH is switched off there", hint="leave out --ssh")
+    output.line(add_remote(found["ssh_url"] if ssh else found["git_url"]))

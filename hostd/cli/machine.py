@@ -48,6 +48,8 @@ def doctor(json: Json = False) -> None:
         "HOSTD_HTTP_PORT": ("0.0.0.0", settings.http_port),  # noqa: S104 (where the router listens)
         "HOSTD_LISTEN": (settings.listen_address, settings.listen_port),
     }
+    if settings.ssh_port:
+        ports["HOSTD_SSH_LISTEN"] = (settings.ssh_address, settings.ssh_port)
     if settings.https_port:
         ports["HOSTD_HTTPS_PORT"] = ("0.0.0.0", settings.https_port)  # noqa: S104
     checks = asyncio.run(examine(settings.data, ports))

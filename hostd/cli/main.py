@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from hostd.cli import account, apps, machine, output, processes, releases
+from hostd.cli import account, apps, keys, machine, output, processes, releases
 from hostd.errors import HostdError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command()(releases.rollback)
 app.command("open")(apps.open_app)
 app.add_typer(apps.git_commands, name="git")
 app.add_typer(account.tokens, name="tokens")
+app.add_typer(keys.keys, name="keys")
 app.command()(machine.doctor)
 app.command()(machine.serve)
 app.add_typer(machine.admin, name="admin")

@@ -65,7 +65,11 @@ def _app_of_remote() -> str:
             hint="name it with -a NAME, or add the remote: hostd git remote -a NAME",
         )
     parts, known = urlsplit(url), login.read(process_environment()).url
-    if f"{parts.scheme}://{parts.netloc}" != known:
+    if parts.scheme == "ssh":
+        here = parts.hostname == urlsplit(known).hostname
+    else:
+        here = f"{parts.scheme}://{parts.netloc}" == known
+    if not here:
         raise Invalid(
             f"the remote {REMOTE} is {shown(url)}, but you are logged in at {known}", hint="use -a NAME"
         )

@@ -24,6 +24,9 @@ class Action(StrEnum):
     ROLL_BACK = "roll back"
     PULL = "pull"
     PUSH = "push"
+    PROMOTE = "promote a preview"
+    MANAGE_PREVIEWS = "manage previews"
+    CHANGE_APP = "change an app"
     DESTROY_APP = "destroy an app"
 
 
@@ -48,6 +51,9 @@ RIGHTS: Mapping[Action, Right] = {
     Action.ROLL_BACK: Right.OWNER,
     Action.PULL: Right.OWNER,
     Action.PUSH: Right.OWNER,
+    Action.PROMOTE: Right.OWNER,
+    Action.MANAGE_PREVIEWS: Right.OWNER,
+    Action.CHANGE_APP: Right.OWNER,
     Action.DESTROY_APP: Right.OWNER,
 }
 

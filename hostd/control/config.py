@@ -1,4 +1,7 @@
-"""ConfigVars: name and value handed to Instances. A change is a Release of its own, with the Image there is."""
+"""ConfigVars: name and value handed to Instances. A change is a Release of its own, with the Image there is.
+
+A Preview has those that the App gives to all of its Previews, and its own, which win; production's it never has.
+"""
 
 import re
 from collections.abc import Mapping
@@ -6,14 +9,14 @@ from collections.abc import Mapping
 from sqlalchemy import Connection
 
 from hostd.control.access import Action, authorize
-from hostd.control.apps import production_of
 from hostd.control.platform import Platform
 from hostd.control.rollout import rollout
+from hostd.control.turns import turn
 from hostd.errors import Invalid
 from hostd.model.app import App, Environment, User
 from hostd.model.names import shown
 from hostd.model.release import Release
-from hostd.store import config_vars, releases
+from hostd.store import config_vars, previews, releases
 from hostd.transcript import Transcript
 
 VALUE_LIMIT = 64 * 1024  # bytes
@@ -24,7 +27,12 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 
 
 async def change_config(
-    platform: Platform, app: App, actor: User, changes: Mapping[str, str | None], transcript: Transcript
+    platform: Platform,
+    app: App,
+    environment: Environment,
+    actor: User,
+    changes: Mapping[str, str | None],
+    transcript: Transcript,
 ) -> Release | None:
     """Set the names in `changes` (None: unset) and roll the change out. None if nothing is deployed yet.
 
@@ -33,10 +41,10 @@ async def change_config(
     """
     authorize(actor, Action.CHANGE_CONFIG, app)
     check_changes(changes)
-    environment = await production_of(platform, app)
-    async with platform.lock(environment):
-        before = await config_of_environment(platform, environment)
-        after = {k: v for k, v in {**before, **changes}.items() if v is not None}
+    async with turn(platform, environment):
+        shared = await _shared(platform, environment)
+        own = await _own(platform, environment)
+        before, after = {**shared, **own}, {**shared, **_changed(own, changes)}
         _check_total(after)
         former = await platform.db.read(releases.live, environment.id, platform.secrets.decrypt_mapping)
 
@@ -60,15 +68,48 @@ async def change_config(
         return await rollout(platform, environment, release, transcript, store)
 
 
-async def config_of(platform: Platform, app: App) -> Mapping[str, str]:
-    """The ConfigVars of the App's production Environment."""
-    return await config_of_environment(platform, await production_of(platform, app))
-
-
-async def config_of_environment(platform: Platform, environment: Environment) -> Mapping[str, str]:
+async def config_of(platform: Platform, environment: Environment) -> Mapping[str, str]:
     """The ConfigVars of an Environment, by name."""
-    stored = await platform.db.read(config_vars.of, environment.id)
+    return {**await _shared(platform, environment), **await _own(platform, environment)}
+
+
+async def change_preview_config(
+    platform: Platform, app: App, actor: User, changes: Mapping[str, str | None]
+) -> None:
+    """Set what all Previews of the App have (None: unset); each has it from its next Release on. Raises Invalid."""
+    authorize(actor, Action.CHANGE_CONFIG, app)
+    check_changes(changes)
+    _check_total(_changed(await preview_config_of(platform, app.id), changes))
+
+    def store(connection: Connection) -> None:
+        for name, value in changes.items():
+            if value is None:
+                previews.unset_config_var(connection, app.id, name)
+            else:
+                previews.set_config_var(connection, app.id, name, platform.secrets.encrypt(value.encode()))
+
+    await platform.db.call(store)
+
+
+async def preview_config_of(platform: Platform, app_id: int) -> Mapping[str, str]:
+    """The ConfigVars that all Previews of an App have, by name."""
+    return _decrypted(platform, await platform.db.read(previews.config_of, app_id))
+
+
+async def _shared(platform: Platform, environment: Environment) -> Mapping[str, str]:
+    return await preview_config_of(platform, environment.app_id) if environment.preview else {}
+
+
+async def _own(platform: Platform, environment: Environment) -> Mapping[str, str]:
+    return _decrypted(platform, await platform.db.read(config_vars.of, environment.id))
+
+
+def _decrypted(platform: Platform, stored: Mapping[str, bytes]) -> Mapping[str, str]:
     return {name: platform.secrets.decrypt(value).decode() for name, value in stored.items()}
+
+
+def _changed(config: Mapping[str, str], changes: Mapping[str, str | None]) -> Mapping[str, str]:
+    return {name: value for name, value in {**config, **changes}.items() if value is not None}
 
 
 def check_changes(changes: Mapping[str, str | None]) -> None:

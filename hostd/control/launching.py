@@ -59,6 +59,7 @@ def process_env(environment: Environment, release: Release, process: ProcessType
     told = {
         "HOSTD_APP": environment.app,
         "HOSTD_ENVIRONMENT": environment.name,
+        "HOSTD_BRANCH": environment.branch,
         "HOSTD_RELEASE": release.name,
         "HOSTD_COMMIT": release.commit,
         "HOSTD_PROCESS": process.name,
@@ -138,4 +139,5 @@ def drop_site(platform: Platform, environment: Environment, release: Release) ->
 
 
 def _site_mount(platform: Platform, environment: Environment, release: Release) -> Path:
-    return platform.data / "apps" / str(environment.app_id) / "sites" / f"{environment.name}-{release.name}"
+    # By id: a Preview that is made anew for its branch has the same name and begins with v1 again.
+    return platform.data / "apps" / str(environment.app_id) / "sites" / f"{environment.id}-{release.name}"

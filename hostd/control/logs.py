@@ -15,7 +15,6 @@ from pathlib import Path
 
 from hostd.control.platform import Router
 from hostd.engine.base import Engine
-from hostd.model.app import PRODUCTION
 from hostd.model.log import LogLine, RequestRecord
 
 FILE_LIMIT = 10 * 1024 * 1024  # bytes; then the file is rotated
@@ -116,7 +115,7 @@ class LogBook:
 
     async def _collect_requests(self, requests: AsyncIterator[RequestRecord]) -> None:
         async for record in requests:
-            if record.app:
+            if record.environment:
                 self.add(request_line(record))
 
     async def _keep_writing(self) -> None:
@@ -178,7 +177,7 @@ def formatted(line: LogLine) -> str:
 
 
 def request_line(record: RequestRecord) -> LogLine:
-    """A request as a line of the App's production Environment, in the words of Heroku's router."""
+    """A request as a line of its Environment, in the words of Heroku's router."""
     level = "error" if record.code else "info"
     code = f"code={record.code} " if record.code else ""
     text = (
@@ -186,7 +185,7 @@ def request_line(record: RequestRecord) -> LogLine:
         f"request_id={record.request_id} release={record.release} endpoint={record.endpoint} "
         f"service={record.seconds * 1000:.0f}ms status={record.status} bytes={record.sent}"
     )
-    return LogLine(record.at, f"{record.app}-{PRODUCTION}", "router", "router", "", text)
+    return LogLine(record.at, record.environment, "router", "router", "", text)
 
 
 def rotate(directory: Path) -> None:

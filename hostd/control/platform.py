@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from hostd.control.secrets import Secrets
 from hostd.engine.base import Engine
 from hostd.git.repos import Repositories
-from hostd.model.app import App, Environment
+from hostd.model.app import App, Environment, preview_label
 from hostd.model.image import Image
 from hostd.model.instance import Endpoint, Limits
 from hostd.model.log import LogLine, RequestRecord
@@ -94,6 +94,10 @@ class Names:
         """The host name of an App's production Environment."""
         return f"{app}.{self.base}"
 
+    def preview_host(self, app: str, preview: str) -> str:
+        """The host name of one of an App's Previews."""
+        return f"{preview_label(app, preview)}.{self.base}"
+
     def url(self, environment: Environment) -> str:
         """The URL a person opens."""
         usual = {"http": 80, "https": 443}[self.scheme] == self.port
@@ -130,7 +134,8 @@ class Platform:
     background: set[asyncio.Task[None]] = field(default_factory=set)
     keyring: dict[str, int] = field(default_factory=dict)  # fingerprint of an SSH key -> id of its User
     keepers: dict[int, "Keeper"] = field(default_factory=dict)
-    locks: dict[int, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    locks: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    stocks: dict[int, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     def later(self, work: Coroutine[None, None, None]) -> None:
         """Run `work` beside everything else; the platform waits for it (or cancels it) when it closes."""
@@ -144,5 +149,10 @@ class Platform:
             _log.error("work in the background failed", exc_info=error)
 
     def lock(self, environment: Environment) -> asyncio.Lock:
-        """Held while an Environment changes: one Build or Rollout at a time."""
-        return self.locks[environment.id]
+        """Held while an Environment changes: one push or Rollout at a time. Who takes several goes by their labels."""
+        return self.locks[environment.label]
+
+    def stock(self, app_id: int) -> asyncio.Lock:
+        """Held while what an App keeps on disk is added to or thinned out: from a Build's export until its Release is
+        stored, or while old Images are removed. Taken after an Environment's lock, never before one."""
+        return self.stocks[app_id]

@@ -1,49 +1,96 @@
 """Looking at Releases and going back to one: a Rollback is a new Release with an old Image and config."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hostd.control.access import Action, authorize
 from hostd.control.apps import production_of
+from hostd.control.config import config_of
 from hostd.control.platform import Platform
 from hostd.control.rollout import rollout
-from hostd.errors import Conflict, NotFound
+from hostd.control.turns import turn
+from hostd.errors import Conflict, Invalid, NotFound
 from hostd.model.app import App, Environment, User
 from hostd.model.release import Release, ReleaseState
 from hostd.store import releases
 from hostd.transcript import Transcript
 
 
-async def releases_of(platform: Platform, app: App, limit: int) -> Sequence[Release]:
-    """The last `limit` Releases of production, newest first."""
-    environment = await production_of(platform, app)
+async def releases_of(platform: Platform, environment: Environment, limit: int) -> Sequence[Release]:
+    """The last `limit` Releases of an Environment, newest first."""
     return await platform.db.read(releases.recent, environment.id, limit, platform.secrets.decrypt_mapping)
 
 
 async def rollback(
-    platform: Platform, app: App, actor: User, number: int | None, transcript: Transcript
+    platform: Platform,
+    app: App,
+    environment: Environment,
+    actor: User,
+    number: int | None,
+    transcript: Transcript,
 ) -> Release:
     """Make the Image and config of Release `number` live again (None: of the one that served before this one).
 
     Raises NotFound, Conflict for a Release that failed or whose files are gone, RolloutFailed.
     """
     authorize(actor, Action.ROLL_BACK, app)
-    environment = await production_of(platform, app)
-    async with platform.lock(environment):
-        old = await _target(platform, environment, number)
-        transcript.commit()
-        release = await platform.db.call(
-            releases.create,
-            environment.id,
-            old.image,
-            platform.secrets.encrypt_mapping(old.config),
-            old.commit,
-            f"rollback to {old.name}",
-            actor.name,
-            platform.now(),
-            old.config,
-        )
+    async with turn(platform, environment):
+        async with platform.stock(app.id):
+            old = await _target(platform, environment, number)
+            transcript.commit()
+            reason = f"rollback to {old.name}"
+            release = await _again(platform, environment, old, old.config, reason, actor)
         return await rollout(platform, environment, release, transcript)
+
+
+async def promote(
+    platform: Platform, app: App, preview: Environment, actor: User, transcript: Transcript
+) -> Release:
+    """Make what runs in a Preview of `app` live in production: the very same Image, with production's config.
+
+    The production branch stays where it is, and the transcript says so. Raises Invalid for what is no Preview of
+    `app`, Conflict if nothing runs there, RolloutFailed.
+    """
+    authorize(actor, Action.PROMOTE, app)
+    if preview.app_id != app.id or not preview.preview:
+        raise Invalid(f"only a preview of {app.name} can be promoted", hint="hostd previews list")
+    production = await production_of(platform, app)
+    async with turn(platform, production):
+        async with platform.stock(app.id):
+            tried = await platform.db.read(releases.live, preview.id, platform.secrets.decrypt_mapping)
+            if tried is None:
+                raise Conflict(f"nothing runs in the preview of {preview.branch}")
+            transcript.step(f"Promoting {tried.name} of {preview.branch} ({tried.commit[:7]}) to production")
+            transcript.commit()
+            config = await config_of(platform, production)
+            reason = f"promoted {preview.branch} {tried.name}"
+            release = await _again(platform, production, tried, config, reason, actor)
+        live = await rollout(platform, production, release, transcript)
+    transcript.step(f"{platform.names.url(production)} is running {live.name}")
+    transcript.detail(f"{app.production_branch} stays where it is: merge {preview.branch} before its next push")
+    return live
+
+
+async def _again(
+    platform: Platform,
+    environment: Environment,
+    old: Release,
+    config: Mapping[str, str],
+    reason: str,
+    actor: User,
+) -> Release:
+    """A new Release with the Image of an old one."""
+    return await platform.db.call(
+        releases.create,
+        environment.id,
+        old.image,
+        platform.secrets.encrypt_mapping(config),
+        old.commit,
+        reason,
+        actor.name,
+        platform.now(),
+        config,
+    )
 
 
 async def _target(platform: Platform, environment: Environment, number: int | None) -> Release:

@@ -19,7 +19,15 @@ def route_of(
 ) -> Route:
     """The Route of `environment`. `healthy` are its web Instances, `site` the directory of a static Release."""
     target = _target(release, healthy, site)
-    return Route(environment.host, target, environment.app, release.name if release else "")
+    return Route(
+        environment.host,
+        target,
+        environment.app,
+        release.name if release else "",
+        environment.label,
+        noindex=environment.preview,
+        password=environment.password,
+    )
 
 
 def _target(release: Release | None, healthy: Sequence[Instance], site: Path | None) -> Target:

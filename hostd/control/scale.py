@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 
 from hostd.control.access import Action, authorize
-from hostd.control.apps import production_of
 from hostd.control.keeper import Keeper
 from hostd.control.launching import RELEASE_COMMAND, slots_of
 from hostd.control.platform import Platform
 from hostd.control.rollout import drain, start_all
+from hostd.control.turns import turn
 from hostd.errors import Conflict, Invalid
-from hostd.model.app import App, User
+from hostd.model.app import App, Environment, User
 from hostd.model.instance import ProcessStatus
 from hostd.store import formation as formations
 from hostd.transcript import Transcript
@@ -20,15 +20,19 @@ QUANTITY_LIMIT = 100
 
 
 async def scale(
-    platform: Platform, app: App, actor: User, formation: Mapping[str, int], transcript: Transcript
+    platform: Platform,
+    app: App,
+    environment: Environment,
+    actor: User,
+    formation: Mapping[str, int],
+    transcript: Transcript,
 ) -> Mapping[str, int]:
     """Set the quantities in `formation` (0 to QUANTITY_LIMIT); returns all. What is too much is drained, then stopped.
 
     Raises Invalid for an unknown process type or quantity, Conflict before the first push, RolloutFailed.
     """
     authorize(actor, Action.SCALE, app)
-    environment = await production_of(platform, app)
-    async with platform.lock(environment):
+    async with turn(platform, environment):
         keeper = platform.keepers.get(environment.id)
         if keeper is None:
             raise Conflict("nothing is deployed yet", hint="push first: git push hostd main")
@@ -46,9 +50,8 @@ async def scale(
         return _counts(keeper, wanted)
 
 
-async def processes_of(platform: Platform, app: App) -> Sequence[ProcessStatus]:
-    """What runs for the App's production Environment, web first."""
-    environment = await production_of(platform, app)
+def processes_of(platform: Platform, environment: Environment) -> Sequence[ProcessStatus]:
+    """What runs for an Environment, web first."""
     keeper = platform.keepers.get(environment.id)
     if keeper is None:
         return []

@@ -1,21 +1,41 @@
 """Off the deploy path: removing what none of an App's kept Releases uses."""
 
-from hostd.control.platform import Platform
-from hostd.model.app import Environment
-from hostd.store import apps, releases
+from contextlib import suppress
 
-KEPT_RELEASES = 10
+from sqlalchemy import Connection
+
+from hostd.control.platform import Platform
+from hostd.control.turns import turn
+from hostd.errors import NotFound
+from hostd.model.app import Environment
+from hostd.model.image import Image
+from hostd.store import apps, environments, releases
+from hostd.store.releases import Decrypt
+
+KEPT_RELEASES = 10  # of each Environment
 
 
 async def tidy(platform: Platform, environment: Environment) -> None:
-    """Drop layers, trees and exports that the last KEPT_RELEASES do not need; fold and repack where it pays."""
-    app = await platform.db.read(apps.by_id, environment.app_id)
-    async with platform.lock(environment):
-        decrypt = platform.secrets.decrypt_mapping
-        kept = await platform.db.read(releases.recent, environment.id, KEPT_RELEASES, decrypt)
-        live = await platform.db.read(releases.live, environment.id, decrypt)
-        images = [release.image for release in (*kept, *([live] if live else []))]
-        await platform.builder.collect(app, images)
-        used = {path for image in images for tree in image.trees for path in tree.directories}
-        if live:
-            await platform.repositories.tidy(app, live.commit, used)
+    """Drop layers, trees and exports that no kept Release of the App needs; fold and repack where it pays.
+
+    Exports are folded for production alone: every branch differs from what it runs, and it seldom from theirs.
+    """
+    with suppress(NotFound):  # destroyed before its turn came
+        async with turn(platform, environment), platform.stock(environment.app_id):
+            app = await platform.db.read(apps.by_id, environment.app_id)
+            decrypt = platform.secrets.decrypt_mapping
+            images = await platform.db.read(_kept, app.id, decrypt)
+            await platform.builder.collect(app, images)
+            used = {path for image in images for tree in image.trees for path in tree.directories}
+            live = await platform.db.read(releases.live, environment.id, decrypt)
+            await platform.repositories.tidy(app, live.commit if live and not environment.preview else None, used)
+
+
+def _kept(connection: Connection, app_id: int, decrypt: Decrypt) -> list[Image]:
+    """The Images of what may run (again) in any of the App's Environments."""
+    images = []
+    for environment in environments.of_app(connection, app_id):
+        recent = releases.recent(connection, environment.id, KEPT_RELEASES, decrypt)
+        live = releases.live(connection, environment.id, decrypt)
+        images += [release.image for release in (*recent, *([live] if live else []))]
+    return images

@@ -157,6 +157,23 @@ def names(cgroups: Cgroups) -> set[str]:
     return found
 
 
+def shown(cgroups: Cgroups, name: str) -> list[tuple[Path, str]]:
+    """Directories of `name` and where a program inside expects them, whose cgroup namespace begins there."""
+    paths = cgroups.of(name)
+    if cgroups.version == 2:
+        return [(paths[0], str(ROOT))]
+    return [
+        (path, str(ROOT / path.parent.parent.name)) for path in paths if path.parent.parent.name != "pids"
+    ]
+
+
+def limit_hit(cgroups: Cgroups, name: str) -> str:
+    """The limit that most likely ended what failed in `name`: "memory", "processes" or ""."""
+    if memory_kills(cgroups, name):
+        return "memory"
+    return "processes" if refused_processes(cgroups, name) else ""
+
+
 def memory_kills(cgroups: Cgroups, name: str) -> int:
     """How many processes of `name` the kernel has killed for memory."""
     file = "memory.events" if cgroups.version == 2 else "memory.oom_control"

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import re
+import resource
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -36,8 +37,6 @@ _REMEMBERED = 1000  # ends of Instances
 _OUTPUT_MB = 2048  # largest output file while no hostd is there to cut it
 INSTANCE_BADNESS, TASK_BADNESS = 500, 800  # for the out-of-memory killer: builds go first, hostd last
 INSTANCE_WEIGHT, TASK_WEIGHT = 100, 50  # shares of a busy CPU
-
-
 _LACKS = ("the kernel is shared: right for people who trust each other, no wall against hostile tenants",)
 
 
@@ -109,6 +108,7 @@ class LocalEngine:
 
     async def start(self, spec: InstanceSpec) -> Instance:
         """Start one; returns once its process exists. Raises Invalid, Unavailable."""
+        sandbox.check(spec.command, spec.env, spec.directory)
         if not _ID.fullmatch(spec.id):
             raise Invalid(f"{spec.id!r} cannot be the id of an Instance")
         slot = await self._slots.take()
@@ -116,9 +116,11 @@ class LocalEngine:
         record = Record(instance, slot.number, records.boot_id())
         try:
             running = self._launch(record, slot)
-        except BaseException:
-            await asyncio.shield(self._discard(slot, spec.id))
-            raise
+        except OSError as error:
+            await self._discard(slot, spec.id)
+            self._outputs.forget(spec.id)
+            reason = error.strerror or error
+            raise Unavailable(f"this machine could not start {spec.process}: {reason}") from error
         self._watch(running)
         return instance
 
@@ -190,7 +192,10 @@ class LocalEngine:
         records.write(self._instances, record)
         groups.limit(self._cgroups, slot.name, spec.limits, weight=INSTANCE_WEIGHT)
         view = View(
-            mounts=tuple(show(spec.image, slot.directory, spec.tenant, spec.limits.disk_mb)),
+            mounts=(
+                *show(spec.image, slot.directory, spec.tenant, spec.limits.disk_mb),
+                *_own_limits(self._cgroups, slot),
+            ),
             env={**spec.env, "PORT": str(sandbox.PORT)},
             directory=spec.directory,
             etc=self._etc,
@@ -211,7 +216,7 @@ class LocalEngine:
             joins=groups.joins(self._cgroups, slot.name),
             namespace=slot.namespace,
             owner=owner_of(tenant),
-            open_files=limits.open_files,
+            open_files=min(limits.open_files, _hard_limit()),
             file_mb=limits.disk_mb if stays else max(limits.disk_mb, _OUTPUT_MB),
             badness=TASK_BADNESS if stays else INSTANCE_BADNESS,
         )
@@ -240,12 +245,7 @@ class LocalEngine:
         facts = records.read_status(self._instances / instance_id / "status")
         silent = 128 + (told or signal.SIGKILL) if "child-pid" in facts else 1
         status = facts.get("exit-code", silent)
-        return Exit(status, self._limit_hit(slot) if status else "")
-
-    def _limit_hit(self, slot: Slot) -> str:
-        if groups.memory_kills(self._cgroups, slot.name):
-            return "memory"
-        return "processes" if groups.refused_processes(self._cgroups, slot.name) else ""
+        return Exit(status, groups.limit_hit(self._cgroups, slot.name) if status else "")
 
     def _remember(self, instance_id: str, exit_: Exit) -> None:
         self._ended[instance_id] = exit_
@@ -292,7 +292,10 @@ class LocalEngine:
         groups.limit(self._cgroups, slot.name, task.limits, weight=TASK_WEIGHT)
         shown = show(task.image, slot.directory, task.tenant, task.limits.disk_mb) if task.image else []
         bound = [Mount(bind.source, bind.target, bind.writable) for bind in task.binds]
-        view = View((*shown, *bound), task.env, task.directory, self._etc, task.limits.disk_mb, task.network)
+        limits = _own_limits(self._cgroups, slot)
+        view = View(
+            (*shown, *bound, *limits), task.env, task.directory, self._etc, task.limits.disk_mb, task.network
+        )
         launch = self._launch_of(slot, task.tenant, task.limits, stays=True)
         reader, writer = os.pipe()
         try:
@@ -304,10 +307,24 @@ class LocalEngine:
             os.close(writer)
 
         async def kill() -> None:
-            command.kill_session(process)  # it may not have joined its cgroup yet
+            if process.returncode is None:
+                command.kill_session(process)  # it may not have joined its cgroup yet
             await self._slots.empty(slot)
 
         limit = await attend(process, reader, task.limits, on_line, kill)
         status = process.returncode or 0
         status = 128 - status if status < 0 else status
-        return Exit(_KILLED, limit) if limit else Exit(status, self._limit_hit(slot) if status else "")
+        if status and not limit:
+            return Exit(status, groups.limit_hit(self._cgroups, slot.name))
+        return Exit(_KILLED, limit) if limit else Exit(status)
+
+
+def _own_limits(cgroups: Cgroups, slot: Slot) -> list[Mount]:
+    """Where Node, Java and others look for how much memory and CPU they have, to make their heaps fit."""
+    return [Mount(path, target) for path, target in groups.shown(cgroups, slot.name)]
+
+
+def _hard_limit() -> int:
+    """Open files hostd itself may have: not every container lets root give more than that."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return 1 << 20 if hard == resource.RLIM_INFINITY else hard

@@ -55,30 +55,32 @@ class Follower:
     drained: float = 0.0  # when, if it has ended and all was read
     behind: int = 0  # bytes written and not yet read
     saved: int = -1
+    descriptor: int = -1
+
+    def still(self) -> bool:
+        """Whether nothing came and nothing is to be said: what is asked ten times a second of every Instance."""
+        if self.descriptor < 0 or self.ended or self.dropped_bytes:
+            return False
+        return os.fstat(self.descriptor).st_size == self.position
 
     def lines(self, now: float) -> Iterator[LogLine]:
         """Lines that came since the last look. `now` in seconds of the monotonic clock."""
-        try:
-            self.behind = self.path.stat().st_size - self.position
-        except FileNotFoundError:
-            self.behind = 0
-        if not self.behind and not self.dropped_bytes:
-            return
+        if self.descriptor < 0:
+            self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._grant(now)
-        with self.path.open("r+b", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            self.position = min(self.position, size)
-            if size - self.position > FILE_LIMIT:
-                self._drop(file.fileno(), size)
-            if self.allowed > 0 and self.allowed_lines > 0:
-                data = os.pread(file.fileno(), _CHUNK, self.position)
-                self.allowed -= len(data)
-                self.allowed_lines -= data.count(b"\n")
-                self.position += len(data)
-                yield from self._split(data)
-            if self.position > FILE_LIMIT:
-                self._shorten(file.fileno())
-            self.behind = os.fstat(file.fileno()).st_size - self.position
+        size = os.fstat(self.descriptor).st_size
+        self.position = min(self.position, size)
+        if size - self.position > FILE_LIMIT:
+            self._drop(size)
+        if self.allowed > 0 and self.allowed_lines > 0:
+            data = os.pread(self.descriptor, _CHUNK, self.position)
+            self.allowed -= len(data)
+            self.allowed_lines -= data.count(b"\n")
+            self.position += len(data)
+            yield from self._split(data)
+        if self.position > FILE_LIMIT:
+            self._shorten()
+        self.behind = os.fstat(self.descriptor).st_size - self.position
         if self.dropped_bytes and (now - self.reported > 1.0 or self.ended):
             self.reported = now
             yield self._line(f"L10 dropped={self.dropped_lines} lines ({self.dropped_bytes} bytes)", "hostd")
@@ -90,6 +92,12 @@ class Follower:
             yield self._line(_text(self.rest))
         self.rest = b""
         self.offset = self.position
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
     def _grant(self, now: float) -> None:
         passed, self.looked = now - self.looked, now
@@ -108,23 +116,23 @@ class Follower:
                 yield self._line(_text(self.rest))
             self.cutting, self.rest, self.offset = True, b"", self.position
 
-    def _drop(self, descriptor: int, size: int) -> None:
+    def _drop(self, size: int) -> None:
         """Skip a flood to near its end, and let go of the disk it took."""
-        counted = os.pread(descriptor, _COUNTED, self.position)
+        counted = os.pread(self.descriptor, _COUNTED, self.position)
         skipped = size - self.position
         self.dropped_lines += counted.count(b"\n") * skipped // max(len(counted), 1)
         self.dropped_bytes += skipped
-        os.ftruncate(descriptor, 0)
+        os.ftruncate(self.descriptor, 0)
         self.position, self.offset, self.rest, self.cutting = 0, 0, b"", False
 
-    def _shorten(self, descriptor: int) -> None:
+    def _shorten(self) -> None:
         """Cut off what was read. Removing a range loses nothing written meanwhile, as truncating might."""
         length = (self.offset - TAIL) // _BLOCK * _BLOCK
-        if length > 0 and _collapse(descriptor, length):
+        if length > 0 and _collapse(self.descriptor, length):
             self.position -= length
             self.offset -= length
-        elif self.position == os.fstat(descriptor).st_size:  # a file system without that call
-            os.ftruncate(descriptor, 0)
+        elif self.position == os.fstat(self.descriptor).st_size:  # a file system without that call
+            os.ftruncate(self.descriptor, 0)
             self.position, self.offset = 0, 0
 
     def _line(self, text: str, source: str = "app") -> LogLine:
@@ -153,6 +161,8 @@ class Outputs:
     def close(self) -> None:
         """Note how far was read."""
         self._save()
+        for follower in self._followers.values():
+            follower.close()
 
     def create(self, instance: str, environment: str, process: str) -> int:
         """A descriptor to which the Instance's processes append. The caller closes it. Raises OSError."""
@@ -169,7 +179,8 @@ class Outputs:
 
     def forget(self, instance: str) -> None:
         """Remove an Instance's output."""
-        self._followers.pop(instance, None)
+        if follower := self._followers.pop(instance, None):
+            follower.close()
         self._path(instance).unlink(missing_ok=True)
         self._path(instance).with_suffix(".json").unlink(missing_ok=True)
 
@@ -188,11 +199,7 @@ class Outputs:
         """Lines of all as they come, for ever. For one reader: what it took counts as read."""
         while True:
             busy, now = False, time.monotonic()
-            for follower in list(self._followers.values()):
-                if follower.drained:
-                    if now - follower.drained > KEPT_SECONDS:
-                        self.forget(follower.instance)
-                    continue
+            for follower in self._due(now):
                 ended, before = follower.ended, follower.position
                 for line in follower.lines(now):
                     yield line
@@ -203,10 +210,18 @@ class Outputs:
                     for line in follower.last():
                         yield line
                     follower.drained = now
+                    follower.close()
             if now - self._saved > _SAVED:
                 self._saved = now
                 self._save()
             await asyncio.sleep(_BUSY if busy else _QUIET)
+
+    def _due(self, now: float) -> list[Follower]:
+        """Those that have news; what ended long ago is forgotten on the way."""
+        for follower in list(self._followers.values()):
+            if follower.drained and now - follower.drained > KEPT_SECONDS:
+                self.forget(follower.instance)
+        return [each for each in self._followers.values() if not each.drained and not each.still()]
 
     def _save(self) -> None:
         for follower in self._followers.values():

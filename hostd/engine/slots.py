@@ -167,7 +167,9 @@ class Slots:
     async def _remove_left(self) -> None:
         left = list(self._left)
         spaces = [self._network.namespace(number) for number in left]
-        await ip_batch("".join(f"netns del {name}\n" for name in spaces if (_NAMESPACES / name).exists()))
+        lines = "".join(f"netns del {name}\n" for name in spaces if (_NAMESPACES / name).exists())
+        if lines:  # forced: what fails once is found again at the next open
+            await command.run(command.Command(("ip", "-force", "-batch", "-"), input=lines.encode()))
         for number in left:
             with contextlib.suppress(OSError):  # busy for an instant yet: the next open finds it
                 groups.remove(self._cgroups, str(number))

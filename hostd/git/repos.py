@@ -43,6 +43,11 @@ class Repositories:
         )
         self.sources(app).mkdir(parents=True, exist_ok=True)
 
+    async def set_head(self, app: App, branch: str) -> None:
+        """What a clone checks out, and what git itself refuses to delete: the branch that production runs."""
+        argv = ("git", "symbolic-ref", "HEAD", f"refs/heads/{branch}")
+        await command.check(command.Command(argv, environment({"GIT_DIR": str(self.path(app))})))
+
     async def remove(self, app: App) -> None:
         """Remove the repository and all exports."""
         await asyncio.to_thread(shutil.rmtree, self.path(app), ignore_errors=True)
@@ -65,11 +70,12 @@ class Repositories:
         objects = export.Objects(self.path(app), quarantine)
         return await export.export(objects, commit, self.sources(app), owner_of(app.id))
 
-    async def tidy(self, app: App, commit: str, kept: Iterable[str]) -> None:
-        """For the background, after a push: fold a grown delta, drop exports nobody needs, repack when many packs."""
-        objects = export.Objects(self.path(app))
-        source = await self.export(app, commit)
-        await export.fold(objects, source, self.sources(app), owner_of(app.id))
+    async def tidy(self, app: App, commit: str | None, kept: Iterable[str]) -> None:
+        """For the background, after a push: fold the grown delta of `commit`, drop exports nobody needs, repack when
+        many packs."""
+        if commit:
+            source = await self.export(app, commit)
+            await export.fold(export.Objects(self.path(app)), source, self.sources(app), owner_of(app.id))
         await asyncio.to_thread(export.collect, self.sources(app), kept)
         packs = self.path(app) / "objects" / "pack"
         if len(await asyncio.to_thread(lambda: list(packs.glob("*.pack")))) > PACKS_LIMIT:

@@ -12,6 +12,11 @@ def owner_of(app_id: int) -> int:
     return FIRST_OWNER + app_id
 
 
+def preview_label(app: str, name: str) -> str:
+    """The label of a Preview, and of its host. No label of production is like it: names of Apps have no `--`."""
+    return f"{name}--{app}"
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """Who may act. `administrator` may do everything on this installation."""
@@ -34,7 +39,10 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A place an App runs. `host` is the name it answers to, without a port."""
+    """A place an App runs. `host` is the name it answers to, without a port.
+
+    `password`, if not "", is what its visitors have to know, as a Route has it.
+    """
 
     id: int
     app_id: int
@@ -42,8 +50,14 @@ class Environment:
     name: str
     branch: str
     host: str
+    password: str = ""
+
+    @property
+    def preview(self) -> bool:
+        """True for an Environment that was made for a branch and goes with it."""
+        return self.name != PRODUCTION
 
     @property
     def label(self) -> str:
-        """`shop-production`: unique on this installation, fit for names of things in the engine."""
-        return f"{self.app}-{self.name}"
+        """`shop-production`, `topic--shop`: unique on this installation, fit for names of things in the engine."""
+        return preview_label(self.app, self.name) if self.preview else f"{self.app}-{self.name}"

@@ -20,11 +20,15 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """One request as the router saw it. `seconds` from the first byte in to the last byte out; `code` as H12."""
+    """One request as the router saw it. `seconds` from the first byte in to the last byte out; `code` as H12.
+
+    `environment` is the label of the Environment it was for, "" for a host that is nobody's.
+    """
 
     at: float
     host: str
     app: str
+    environment: str
     release: str
     method: str
     path: str

@@ -1,9 +1,10 @@
 """Push: one ref update by a User, and the pure decision what a whole push may do.
 
-`git receive-pack` has checked objects and ref names by then; what it does not know (which branch deploys, that a
-push which must lose should not be built) is decided here.
+`git receive-pack` has checked objects by then. It looks at ref names only after it has taken the objects in, so what
+it would refuse is refused here, where nothing of it is kept; and so is a push that must lose, before it is built.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ NAME_LIMIT = 250
 OPTIONS_LIMIT = 16
 OPTION_LENGTH = 1024
 OPTIONS = frozenset({"redeploy", "clear-cache"})
+_BAD_REF = re.compile(r"[\0-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$")  # git-check-ref-format(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +58,24 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a push does: at most one update deploys; `notes` say what happens to the others."""
+    """What a push does: at most one update deploys, these branches go; `notes` say what happens to the others."""
 
     deploy: RefUpdate | None
+    removed: tuple[str, ...]
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BranchRules:
+    """Which branches deploy: `production`, and any other one if there are `previews`."""
+
+    production: str
+    previews: bool
 
 
 def decide(
     updates: Sequence[RefUpdate],
-    production: str,
+    rules: BranchRules,
     kinds: Mapping[str, str],
     tips: Mapping[str, str],
 ) -> Decision:
@@ -73,14 +84,27 @@ def decide(
     Raises Invalid or Conflict, in the pusher's words, for a push that must be refused as a whole.
     """
     _check_refs(updates)
-    notes: list[str] = []
-    deploy: RefUpdate | None = None
+    _check_places(updates, tips)
+    deploy = candidate(updates, rules)
+    if deploy:
+        _check_deployable(deploy, rules, kinds, tips)
+    removed = [update for update in updates if update.deletes and update.branch]
+    for update in removed:
+        _check_current(update, tips)
+    notes = [_note(update, rules, deploy) for update in updates if update is not deploy]
+    return Decision(deploy, tuple(update.branch or "" for update in removed), tuple(notes))
+
+
+def candidate(updates: Sequence[RefUpdate], rules: BranchRules) -> RefUpdate | None:
+    """The update that deploys if nothing is wrong with it: production's, else the only branch there is.
+
+    Several branches without production are several wishes: none is built in the place of another.
+    """
     for update in updates:
-        if update.branch == production:
-            deploy = _deployable(update, production, kinds, tips)
-        else:
-            notes.append(_note(update, production))
-    return Decision(deploy, tuple(notes))
+        if update.branch == rules.production:
+            return update
+    branches = [update for update in updates if update.branch and not update.deletes]
+    return branches[0] if rules.previews and len(branches) == 1 and _can_have_preview(branches[0]) else None
 
 
 def production_branch(current: str, updates: Sequence[RefUpdate], tips: Mapping[str, str]) -> str:
@@ -115,32 +139,58 @@ def _check_refs(updates: Sequence[RefUpdate]) -> None:
             raise Invalid(f"{update.ref[:80]!a} is not a branch or a tag", hint="push to refs/heads/NAME")
         if len(update.ref) > NAME_LIMIT:
             raise Invalid(f"ref name too long ({len(update.ref)} characters, at most {NAME_LIMIT})")
+        if _BAD_REF.search(update.ref):
+            raise Invalid(f"invalid ref name {update.ref!a}", hint="the rules: git help check-ref-format")
 
 
-def _deployable(
-    update: RefUpdate, production: str, kinds: Mapping[str, str], tips: Mapping[str, str]
-) -> RefUpdate:
+def _check_places(updates: Sequence[RefUpdate], tips: Mapping[str, str]) -> None:
+    """A ref is a file: there cannot be one below another."""
+    made = {update.ref for update in updates if not update.deletes}
+    there = tips.keys() - {update.ref for update in updates if update.deletes} | made
+    parents = {(ref, "/".join(ref.split("/")[:end])) for ref in there for end in range(3, ref.count("/") + 1)}
+    for ref, parent in sorted(parents):
+        if parent in there and not {ref, parent}.isdisjoint(made):
+            raise Conflict(f"{ref!a} and {parent!a} cannot both be there", hint="choose another name")
+
+
+def _check_deployable(
+    update: RefUpdate, rules: BranchRules, kinds: Mapping[str, str], tips: Mapping[str, str]
+) -> None:
     if update.deletes:
         raise Invalid(
-            f"deletion of {production} refused: it is what this app runs",
+            f"deletion of {rules.production} refused: it is what this app runs",
             hint="to remove the app: hostd apps destroy",
         )
+    _check_current(update, tips)
+    if kinds.get(update.new) != "commit":
+        raise Invalid(
+            f"{update.branch} would point at a {kinds.get(update.new, 'missing object')}, not a commit"
+        )
+
+
+def _check_current(update: RefUpdate, tips: Mapping[str, str]) -> None:
     tip = tips.get(update.ref, ZERO)
     if update.old != tip:
         raise Conflict(
-            f"{production} has moved on: it is at {tip[:7]}, this push expected {update.old[:7]}",
+            f"{update.branch} has moved on: it is at {tip[:7]}, this push expected {update.old[:7]}",
             hint="fetch, merge and push again",
         )
-    if kinds.get(update.new) != "commit":
-        raise Invalid(
-            f"{production} would point at a {kinds.get(update.new, 'missing object')}, not a commit"
-        )
-    return update
 
 
-def _note(update: RefUpdate, production: str) -> str:
+def _can_have_preview(update: RefUpdate) -> bool:
+    """False for a name that is not UTF-8: it came with U+FFFD in it, as others might."""
+    return "\ufffd" not in update.ref
+
+
+def _note(update: RefUpdate, rules: BranchRules, deploy: RefUpdate | None) -> str:
     if update.deletes:
         return f"{update.ref} removed"
     if update.branch is None:
         return f"{update.ref} stored; only branches deploy"
-    return f"{update.branch} stored, not deployed: only {production} deploys"
+    stored = f"{update.branch} stored, not deployed: "
+    if not rules.previews:
+        return stored + f"only {rules.production} deploys"
+    if not _can_have_preview(update):
+        return stored + "a preview needs a name in UTF-8"
+    why = f"{deploy.branch} does" if deploy else "one branch at a time does"
+    return stored + f"{why}; for a preview: hostd previews create {update.branch}"

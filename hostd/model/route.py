@@ -34,9 +34,17 @@ Target = ToInstances | ToDirectory | ToError
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A host name, lower case, without a port, and its Target. `app` and `release` go to the log and headers."""
+    """A host name, lower case, without a port, and its Target. `app`, `release` and `environment` (its label) go to
+    the log.
+
+    `noindex` keeps search engines away. `password`, if not "", is what visitors have to know: `SALT:SHA256`, where
+    SHA256 is of salt and password, in hex.
+    """
 
     host: str
     target: Target
     app: str
     release: str = ""
+    environment: str = ""
+    noindex: bool = False
+    password: str = ""

@@ -14,6 +14,9 @@ function _M.send(code)
     ngx.header["Content-Length"] = #page.html + 32
     ngx.header["X-Hostd-Error"] = page.code
     ngx.header["Retry-After"] = page.retry_after
+    if page.status == 401 then
+        ngx.header["WWW-Authenticate"] = 'Basic realm="preview", charset="UTF-8"'
+    end
     ngx.print(page.before, var.request_id, page.after)
     return ngx.exit(200)  -- what was printed stands; ngx.OK would go on to the next phase
 end

@@ -1,6 +1,7 @@
 -- What a request's host goes to. Python decided (table.py); here it is only looked up and decoded.
 local cjson = require "cjson.safe"
 local errors = require "errors"
+local password = require "password"
 
 local routes = ngx.shared.routes
 local var = ngx.var
@@ -44,7 +45,7 @@ end
 
 local decode = remembered(function(json)
     local entry = cjson.decode(json)
-    entry.label = entry.app .. "\t" .. entry.release
+    entry.label = entry.app .. "\t" .. (entry.environment or "") .. "\t" .. entry.release
     for index, name in ipairs(entry.endpoints or {}) do
         entry.endpoints[index] = endpoint(name)
     end
@@ -99,6 +100,12 @@ function _M.access()
         return errors.send("H81")
     end
     local entry = decode(json)
+    if entry.noindex then
+        ngx.header["X-Robots-Tag"] = "noindex, nofollow"
+    end
+    if entry.salt and not password.known(entry) then
+        return errors.send("401")
+    end
     local kind = entry.kind
     if kind == "instances" then
         ngx.ctx.entry = entry

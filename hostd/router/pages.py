@@ -31,6 +31,7 @@ PAGES = {
     "H80": Page(503, "Down for maintenance", "The people who run this app will be back.", 60),
     "H81": Page(404, "No such app", "No app has this name, or nothing was pushed to it yet."),
     "H99": Page(503, "Not available at the moment", "The platform is starting. " + _RETRY, 5),
+    "401": Page(401, "A password is needed", "Any user name, and the password of this app's previews."),
     "404": Page(404, "Not found", "There is nothing at this address."),
     "405": Page(405, "Method not allowed", "This address does not take it."),
     "408": Page(408, "Request timed out", "The request did not arrive in time."),

@@ -75,14 +75,14 @@ local function add(line)
     end
 end
 
--- log phase: code, App and Release, then what nginx has written down in $record. Tabs part the fields: nginx lets
+-- log phase: code, App, Environment and Release, then what nginx has written down in $record. Tabs part the fields: nginx lets
 -- none through in a request line.
 function _M.log()
     local ctx = ngx.ctx
     balancer.done(ctx)
     local entry = ctx.entry or lookup.entry()
     local code = ctx.code or pauses.code(ctx) or ""
-    add(code .. "\t" .. (entry and entry.label or "\t") .. "\t" .. ngx.var.record)
+    add(code .. "\t" .. (entry and entry.label or "\t\t") .. "\t" .. ngx.var.record)
 end
 
 return _M

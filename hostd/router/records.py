@@ -81,11 +81,12 @@ class RecordReader:
 
 def _record(fields: list[str]) -> RequestRecord:
     """`fields` in the order of records.lua and of $record in nginx.conf; the time there is that of the end."""
-    code, app, release, ended, seconds, host, method, status, sent, endpoint, request_id, path = fields
+    code, app, environment, release, ended, seconds, host, method, status, sent, endpoint, request_id, path = fields
     return RequestRecord(
         at=round(float(ended) - float(seconds), 3),
         host=host,
         app=app,
+        environment=environment,
         release=release,
         method=method,
         path=path[:PATH_LIMIT],

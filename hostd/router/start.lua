@@ -30,7 +30,8 @@ local function load_table(directory)
     local boot_id = (read("/proc/sys/kernel/random/boot_id") or ""):gsub("%s", "")
     for host, entry in pairs(document.routes) do
         if entry.endpoints and document.boot_id ~= boot_id then
-            entry = { kind = "error", code = "H99", app = entry.app, release = entry.release }
+            entry = { kind = "error", code = "H99", app = entry.app, release = entry.release,
+                environment = entry.environment }
         end
         ngx.shared.routes:set(host, cjson.encode(entry))
     end
@@ -53,7 +54,7 @@ function _M.master(directory, hostd_host)
     load_table(directory)
     load_certificates(directory)
     if hostd_host then
-        ngx.shared.routes:set(hostd_host, '{"kind":"hostd","app":"","release":""}')
+        ngx.shared.routes:set(hostd_host, '{"kind":"hostd","app":"","environment":"","release":""}')
     end
 end
 

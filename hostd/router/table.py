@@ -17,14 +17,31 @@ def entry(route: Route) -> str:
     """The entry for a Route, as JSON. `route_of` makes an equal Route from it. Raises Invalid for no host name."""
     if not _HOST.fullmatch(route.host) or len(route.host) > 253:
         raise Invalid(f"{shown(route.host)} is not a host name")
-    about = {"app": route.app, "release": route.release}
+    about: dict[str, Any] = {
+        "app": route.app,
+        "release": route.release,
+        "environment": route.environment,
+    }
+    if route.noindex:
+        about["noindex"] = True
+    if route.password:
+        about["salt"], about["sha256"] = route.password.split(":")
     return json.dumps(about | _target(route.target), separators=(",", ":"))
 
 
 def route_of(host: str, text: str) -> Route:
     """The Route that `entry` turned into `text`."""
     data = json.loads(text)
-    return Route(host, _target_of(data), data["app"], data["release"])
+    password = f"{data['salt']}:{data['sha256']}" if "salt" in data else ""
+    return Route(
+        host,
+        _target_of(data),
+        data["app"],
+        data["release"],
+        data.get("environment", ""),  # not there in a table that an earlier hostd wrote
+        "noindex" in data,
+        password,
+    )
 
 
 def document(entries: Mapping[str, str], boot_id: str) -> bytes:

@@ -5,9 +5,9 @@ Everything but git is off: no terminal, no forwarding of ports, sockets, agents 
 
 import asyncio
 import socket
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
@@ -18,21 +18,30 @@ from hostd.control.platform import Platform
 from hostd.ssh import algorithms
 from hostd.ssh.session import GitSession
 
-LOGIN_SECONDS = 20.0
-IDLE_SECONDS = 120.0  # without a byte in either direction; git says something every 5 s while it works
 PROBE_SECONDS = 30.0  # between questions whether the client is still there
-CONNECTIONS_LIMIT = 200
-ADDRESS_LIMIT = 50  # connections from one address
-SESSIONS_LIMIT = 10  # at once on one connection, as OpenSSH has it
 STOP_SECONDS = 30.0  # for pushes that are past their commit point
-HINT = "hostd knows none of your SSH keys. Add one: hostd keys add ~/.ssh/id_ed25519.pub"
+HINT = "hostd knows none of your SSH keys. Add one: hostd keys add"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is let in. `idle` is seconds without a byte of a session in either direction: a client may take
+    minutes to pack a large history, git on our side says something every 5 s. `sessions` is per connection."""
+
+    login_seconds: float = 20.0
+    idle_seconds: float = 600.0
+    connections: int = 200
+    connections_of_one_address: int = 50
+    sessions: int = 10
 
 
 @asynccontextmanager
-async def serving(platform: Platform, listener: socket.socket, host_key: Path) -> AsyncIterator[None]:
+async def serving(
+    platform: Platform, listener: socket.socket, host_key: Path, limits: Limits = Limits()
+) -> AsyncIterator[None]:
     """Serve git over SSH on `listener`; at the end cancel what is not committed, and let the rest finish."""
     await load_keyring(platform)
-    house = Guests(platform)
+    house = Guests(platform, limits)
     acceptor = await asyncssh.listen(
         sock=listener,
         options=await asyncssh.SSHServerConnectionOptions.construct(
@@ -50,7 +59,7 @@ async def serving(platform: Platform, listener: socket.socket, host_key: Path) -
             allow_pty=False,
             agent_forwarding=False,
             line_editor=False,
-            login_timeout=LOGIN_SECONDS,
+            login_timeout=limits.login_seconds,
             keepalive_interval=PROBE_SECONDS,
         ),
     )
@@ -74,15 +83,18 @@ def host_key_at(path: Path) -> asyncssh.SSHKey:
 class Guests:
     """Every connection there is, with its sessions."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, limits: Limits) -> None:
         self.platform = platform
+        self.limits = limits
         self.sessions: dict[asyncio.Task[None], GitSession] = {}
         self._inside: set[Guest] = set()
 
     def enter(self, guest: "Guest") -> bool:
         """Whether there is room for one more."""
-        addresses = Counter(other.address for other in self._inside)
-        if len(self._inside) >= CONNECTIONS_LIMIT or addresses[guest.address] >= ADDRESS_LIMIT:
+        neighbours = [other for other in self._inside if other.address == guest.address]
+        if len(self._inside) >= self.limits.connections:
+            return False
+        if len(neighbours) >= self.limits.connections_of_one_address:
             return False
         self._inside.add(guest)
         return True
@@ -94,7 +106,7 @@ class Guests:
     async def sweep(self) -> None:
         """Show those out who have not said or taken anything for long."""
         while True:
-            await asyncio.sleep(IDLE_SECONDS / 12)
+            await asyncio.sleep(self.limits.idle_seconds / 10)
             for guest in list(self._inside):
                 guest.leave_if_idle()
 
@@ -104,8 +116,10 @@ class Guests:
             if not session.committed:
                 session.interrupt()
                 task.cancel()
-        if self.sessions:
-            await asyncio.wait(list(self.sessions), timeout=STOP_SECONDS)
+        if tasks := list(self.sessions):
+            await asyncio.wait(tasks, timeout=STOP_SECONDS)
+            for task in tasks:
+                task.cancel()
         for guest in list(self._inside):
             guest.show_out()
 
@@ -155,11 +169,11 @@ class Guest(asyncssh.SSHServer):
 
     def session_requested(self) -> asyncssh.SSHServerSessionFactory | bool:
         """A channel for one command."""
-        return self._start if self._sessions < SESSIONS_LIMIT else False
+        return self._start if self._sessions < self._house.limits.sessions else False
 
     def leave_if_idle(self) -> None:
-        """End the connection if nothing has moved for IDLE_SECONDS."""
-        if asyncio.get_running_loop().time() - self._moved > IDLE_SECONDS:
+        """End the connection if nothing has moved for long."""
+        if asyncio.get_running_loop().time() - self._moved > self._house.limits.idle_seconds:
             self.show_out()
 
     def show_out(self) -> None:

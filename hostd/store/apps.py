@@ -9,7 +9,16 @@ from sqlalchemy import ColumnElement, Connection, Row, select
 from hostd.errors import Conflict, NotFound
 from hostd.model.app import PRODUCTION, App
 from hostd.model.names import shown
-from hostd.store.tables import apps, builds, config_vars, environments, formation, releases
+from hostd.store.tables import (
+    apps,
+    builds,
+    config_vars,
+    environments,
+    formation,
+    preview_config_vars,
+    preview_settings,
+    releases,
+)
 
 
 def create(connection: Connection, name: str, owner_id: int, now: datetime) -> App:
@@ -62,6 +71,8 @@ def destroy(connection: Connection, app_id: int, now: datetime) -> None:
     its_environments = select(environments.c.id).where(environments.c.app_id == app_id)
     for table in (builds, releases, formation, config_vars):
         connection.execute(table.delete().where(table.c.environment_id.in_(its_environments)))
+    for table in (preview_settings, preview_config_vars):
+        connection.execute(table.delete().where(table.c.app_id == app_id))
     connection.execute(environments.delete().where(environments.c.app_id == app_id))
 
 

@@ -121,6 +121,24 @@ config_vars = Table(
     Column("value", LargeBinary, nullable=False),
 )
 
+# What holds for all Previews of an App; no row: as PreviewSettings begins.
+preview_settings = Table(
+    "preview_settings",
+    metadata,
+    Column("app_id", ForeignKey("apps.id"), primary_key=True),
+    Column("enabled", Boolean, nullable=False),
+    Column("days", Integer, nullable=False),
+    Column("password", String, nullable=False),
+)
+
+preview_config_vars = Table(
+    "preview_config_vars",
+    metadata,
+    Column("app_id", ForeignKey("apps.id"), primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
 formation = Table(
     "formation",
     metadata,

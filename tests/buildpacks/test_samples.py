@@ -1,6 +1,7 @@
 """Every sample app, pushed twice through the real Lifecycle and asked over HTTP: its expect.toml must come true."""
 
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from hostd.command import Command, check
 from hostd.errors import BuildFailed
 from hostd.model.image import Image
 from tests.buildpacks import yard
@@ -38,7 +38,7 @@ async def test_a_sample_builds_and_answers_as_it_expects_and_does_no_dependency_
     sample = yard.samples()[name]
     expected = yard.expectation(sample)
     app = place.copy(sample)
-    await _lock(app)
+    _lock(app)
 
     image, lines = await place.build(app)
 
@@ -86,12 +86,11 @@ async def test_a_lockfile_out_of_step_with_its_manifest_fails_the_build_and_says
     assert "Is package-lock.json in step with package.json?" in "\n".join(caught.value.__notes__)
 
 
-async def _lock(app: Path) -> None:
+def _lock(app: Path) -> None:
     """uv.lock holds the address of an index, so it is not in the repository but made here."""
     if (app / "pyproject.toml").exists() and not list(app.glob("*.lock")):
-        env = {name: os.environ[name] for name in ("PATH", "HOME", "SSL_CERT_FILE") if name in os.environ}
-        uv = str(Path(sys.prefix) / "bin" / "uv")
-        await check(Command((uv, "lock", "--python", "/usr/bin/python3"), env, cwd=app))
+        uv = Path(sys.prefix) / "bin" / "uv"
+        subprocess.run([uv, "lock", "--quiet", "--python", "/usr/bin/python3"], cwd=app, check=True)
 
 
 async def _answers(place: Yard, image: Image, expected: Mapping[str, Any]) -> None:
@@ -109,7 +108,11 @@ async def _answers(place: Yard, image: Image, expected: Mapping[str, Any]) -> No
 
 def _dependencies(image: Image) -> set[tuple[str, str]]:
     """What an Image mounts besides the app itself and programs compiled from it."""
-    return {(tree.target, tree.digest) for tree in image.trees if tree.target not in ("/app", "/layers/go/programs")}
+    return {
+        (tree.target, tree.digest)
+        for tree in image.trees
+        if tree.target not in ("/app", "/layers/go/programs")
+    }
 
 
 def _web_first(name: str) -> tuple[bool, str]:

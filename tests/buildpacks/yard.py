@@ -111,8 +111,7 @@ class Yard:
 @asynccontextmanager
 async def opened() -> AsyncIterator[Yard]:
     """A Yard in a directory that every uid can traverse; nothing is left of it."""
-    directory = Path(tempfile.mkdtemp(prefix="hostd-buildpacks-"))
-    directory.chmod(0o711)
+    directory = _traversable()
     engine = LocalEngine(directory / "engine", secrets.token_hex(4), directory / "logs")
     try:
         await engine.open()
@@ -125,6 +124,12 @@ async def opened() -> AsyncIterator[Yard]:
             await engine.remove()
     finally:
         shutil.rmtree(directory)
+
+
+def _traversable() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="hostd-buildpacks-"))
+    directory.chmod(0o711)
+    return directory
 
 
 def toolchains(directory: Path) -> Path:

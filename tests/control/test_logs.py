@@ -78,7 +78,19 @@ def test_a_line_is_one_line_and_cannot_steer_a_terminal(given: LogLine, shown: s
 
 def test_a_request_reads_as_on_heroku() -> None:
     record = RequestRecord(
-        0, "shop.localhost", "shop", "v3", "GET", '/a"b\n', 504, 12, 30.0012, "10.0.0.2:8080", "H12", "abc"
+        at=0,
+        host="shop.localhost",
+        app="shop",
+        environment=LABEL,
+        release="v3",
+        method="GET",
+        path='/a"b\n',
+        status=504,
+        sent=12,
+        seconds=30.0012,
+        endpoint="10.0.0.2:8080",
+        code="H12",
+        request_id="abc",
     )
     assert formatted(request_line(record)) == (
         f'{STAMP} router: at=error code=H12 method=GET path="/a\\"b\\n" host=shop.localhost request_id=abc '
@@ -90,11 +102,13 @@ async def test_what_instances_print_and_the_router_serves_is_kept(tmp_path: Path
     engine, router, book = FakeEngine(), FakeRouter(), LogBook(tmp_path)
     async with running(book, engine, router):
         engine.machine.lines.put_nowait(line("hello"))
-        router.served.put_nowait(RequestRecord(0, "x", "shop", "v1", "GET", "/", 200, 1, 0.1, "", "", ""))
-        router.served.put_nowait(RequestRecord(0, "nobody", "", "", "GET", "/", 404, 1, 0.1, "", "H81", ""))
-        await until(lambda: len(kept(tmp_path)) == 2)
+        for label in (LABEL, "topic--shop", ""):
+            router.served.put_nowait(
+                RequestRecord(0, "x", "shop", label, "v1", "GET", "/", 200, 1, 0.1, "", "", "")
+            )
+        await until(lambda: len(kept(tmp_path)) == 2 and (tmp_path / "topic--shop/current.log").exists())
     assert [path.name for path in logs.kept_files(tmp_path / LABEL)] == ["current.log"]
-    assert not (tmp_path / "-production").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [LABEL, "topic--shop"]
     assert texts(await LogBook(tmp_path).recent(LABEL, 10, "web")) == ["hello"]
     assert len(await LogBook(tmp_path).recent(LABEL, 10, "router")) == 1
 

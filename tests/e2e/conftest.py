@@ -30,6 +30,12 @@ def project(server: Server) -> Project:
     return server.create(f"shop-{os.getpid()}-{next(_names)}")
 
 
+@pytest.fixture(scope="session")
+def untouched(server: Server) -> Project:
+    """An App for pushes that must leave nothing: nothing was ever accepted for it."""
+    return server.create(f"untouched-{os.getpid()}")
+
+
 @pytest.fixture
 def another(server: Server) -> Callable[[], Project]:
     """Makes further Apps."""

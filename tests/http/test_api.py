@@ -53,6 +53,7 @@ async def test_a_new_app_answers_that_nothing_was_pushed_yet(
         "name": "shop",
         "url": "http://shop.localhost:8080",
         "git_url": "http://localhost:8081/shop.git",
+        "ssh_url": "ssh://git@localhost:2222/shop.git",
         "production_branch": "main",
         "created_at": "",
     }

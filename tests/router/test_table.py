@@ -23,8 +23,11 @@ TWO = (Endpoint("10.0.0.1", 8000), Endpoint("10.0.0.2", 8001))
     ],
 )
 def test_a_route_comes_back_from_its_entry(target: Target) -> None:
-    route = Route("shop.localhost", target, "shop", "v3")
-    assert route_of("shop.localhost", entry(route)) == route
+    for route in (
+        Route("shop.localhost", target, "shop", "v3"),
+        Route("fix--shop.localhost", target, "shop", "v3", "fix--shop", noindex=True, password="ab12:9f86"),
+    ):
+        assert route_of(route.host, entry(route)) == route
 
 
 def test_a_route_to_no_instances_is_an_error_page() -> None:

@@ -30,7 +30,7 @@ function main() {
   for (const layer of ["plan", "modules", "runtime", "tools"]) fs.rmSync(at(layer), { recursive: true, force: true });
   const inPlace = usesFoldersOfTheApp(manifest);
   const node = chooseNode(manifest);
-  const chosen = plan(manifest, { node, toolchain, layers, manager: manager.name });
+  const chosen = plan(manifest, { node, toolchain, manager: manager.name });
   console.log(chosen.files.about);
   if (inPlace) {
     chosen.files["in-place"] = "";

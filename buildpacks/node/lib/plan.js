@@ -23,7 +23,7 @@ const ANY_SITE = "dist build out public _site";
 const FOR_DEVELOPERS =
   /^(npx )?(vite|vite (dev|serve|preview).*|vite --.*|react-scripts start|vue-cli-service serve.*|ng serve.*|ng s|astro( (dev|preview|start).*)?|parcel .*|webpack(-dev-server| serve).*|gatsby (develop|serve).*|docusaurus start|vitepress (dev|preview).*|eleventy --serve.*)$/;
 
-function plan(manifest, { node, toolchain, layers, manager }) {
+function plan(manifest, { node, toolchain, manager }) {
   const scripts = manifest.scripts ?? {};
   const all = { ...manifest.devDependencies, ...manifest.dependencies };
   const start = startCommand(manifest, scripts);
@@ -34,7 +34,7 @@ function plan(manifest, { node, toolchain, layers, manager }) {
     web: start,
     "launch.toml": launch(start, node, toolchain),
     "env.launch/NODE_ENV.default": "production",
-    "env/PATH.prepend": `${layers}/modules/node_modules/.bin${node.own ? "" : `:${toolchain}/bin`}`,
+    "env/PATH.prepend": `/app/node_modules/.bin${node.own ? "" : `:${toolchain}/bin`}`,
     "env/PATH.delim": ":",
   };
   if (!start && files.build) files.static = sites(all);

@@ -38,7 +38,15 @@ def main() -> None:
     origin = "uv" if interpreter.is_relative_to(python_layer) else str(interpreter.parent.parent)
     line = f"Python {version} (from {origin}" + (f", chosen by {asker})" if asker else ")")
     print(line, flush=True)
-    uv("venv", "--quiet", "--no-project", "--python", str(interpreter), str(venv), what="make a virtual environment")
+    uv(
+        "venv",
+        "--quiet",
+        "--no-project",
+        "--python",
+        str(interpreter),
+        str(venv),
+        what="make a virtual environment",
+    )
     (venv / "about").write_text(line)
     install(uv, manifest())
     if server and not (venv / "bin" / server).exists():
@@ -70,7 +78,9 @@ class Uv:
 
     def __call__(self, *words: str, what: str, hint: str = "", env: dict[str, str] | None = None) -> None:
         assert self.program
-        if subprocess.run([self.program, *words], env=self.env | (env or {}), stderr=subprocess.STDOUT).returncode:
+        if subprocess.run(
+            [self.program, *words], env=self.env | (env or {}), stderr=subprocess.STDOUT
+        ).returncode:
             fail(f"uv could not {what} (its words are above)", hint)
 
 
@@ -83,7 +93,10 @@ def wanted_python() -> tuple[str, str]:
         for line in lines(name):
             version = line.removeprefix("python-").removeprefix("cpython-")
             if not re.fullmatch(r"3(\.\d+){0,2}", version):
-                fail(f"{name} asks for {line[:60]!r}, which is no Python version", f"write {'3.11'!r} into {name}")
+                fail(
+                    f"{name} asks for {line[:60]!r}, which is no Python version",
+                    f"write {'3.11'!r} into {name}",
+                )
             return version, name
     requires = toml("Pipfile").get("requires", {})
     if version := requires.get("python_full_version") or requires.get("python_version"):
@@ -127,18 +140,25 @@ def minor(path: Path) -> int:
 
 def satisfies(number: int, wish: str) -> bool:
     """Does Python 3.`number` do? Patch levels are not compared: the machine's security updates decide them."""
-    return all(_satisfies_one(number, part.strip()) for part in wish.split("||")[0].split(",") if part.strip())
+    return all(
+        _satisfies_one(number, part.strip()) for part in wish.split("||")[0].split(",") if part.strip()
+    )
 
 
 def _satisfies_one(number: int, part: str) -> bool:
     found = re.match(r"(\^|~=|~|===?|!=|>=|<=|>|<)?\s*v?3(?:\.(\d+))?(?:\.(\d+|\*))?", part)
     if not found:
-        return part.startswith(("<4", "<=4", "*", "<5", "!=")) or (part.startswith(">") and part[1:].strip("= ")[:1] == "2")
+        return part.startswith(("<4", "<=4", "*", "<5", "!=")) or (
+            part.startswith(">") and part[1:].strip("= ")[:1] == "2"
+        )
     sign, asked, patch = found[1] or "==", found[2], found[3]
     if asked is None:
         return sign not in ("<", ">", "!=")
     other = int(asked)
-    exclusive = {"<": number < other or (number == other and patch not in (None, "0")), "!=": number != other or patch is not None}
+    exclusive = {
+        "<": number < other or (number == other and patch not in (None, "0")),
+        "!=": number != other or patch is not None,
+    }
     return exclusive.get(
         sign,
         {
@@ -161,7 +181,15 @@ def manifest() -> str:
     """The file the dependencies come from: locks first."""
     pyproject = toml("pyproject.toml")
     packaged = "project" in pyproject or "build-system" in pyproject or "poetry" in pyproject.get("tool", {})
-    order = ["uv.lock", "poetry.lock", "Pipfile.lock", "requirements.txt", *(["pyproject.toml"] * packaged), "Pipfile", "setup.py"]
+    order = [
+        "uv.lock",
+        "poetry.lock",
+        "Pipfile.lock",
+        "requirements.txt",
+        *(["pyproject.toml"] * packaged),
+        "Pipfile",
+        "setup.py",
+    ]
     found = [name for name in dict.fromkeys(order) if Path(name).is_file()]
     others = [name for name in found[1:] if name.endswith((".lock", ".txt"))]
     if others:
@@ -193,7 +221,9 @@ def install(uv: Uv, name: str) -> None:
         case "Pipfile":
             fail("there is a Pipfile but no Pipfile.lock", "run: pipenv lock, and commit Pipfile.lock")
         case "pyproject.toml" if not buildable:
-            print("Versions are resolved anew when it changes: a lockfile is safer (run: uv lock)", flush=True)
+            print(
+                "Versions are resolved anew when it changes: a lockfile is safer (run: uv lock)", flush=True
+            )
             return uv("pip", "install", "--requirement", name, what=what)
     return uv("pip", "install", "--editable", ".", what=what)
 

@@ -11,12 +11,16 @@ def poetry_requirements(lock: Toml, pyproject: Toml) -> list[str]:
     """The packages that the main group needs, as poetry.lock (Poetry 1.1 to 2.x) pins them."""
     packages = lock.get("package", [])
     if any("groups" in package for package in packages):
-        chosen = [package for package in packages if "main" in package["groups"] and not package.get("optional")]
+        chosen = [
+            package for package in packages if "main" in package["groups"] and not package.get("optional")
+        ]
     else:
         wanted = _reachable(packages, _poetry_direct(pyproject))
         chosen = [package for package in packages if _plain(package["name"]) in wanted]
     old_files = lock.get("metadata", {}).get("files", {})
-    hashes = {p["name"]: [f["hash"] for f in p.get("files") or old_files.get(p["name"], [])] for p in packages}
+    hashes = {
+        p["name"]: [f["hash"] for f in p.get("files") or old_files.get(p["name"], [])] for p in packages
+    }
     sources = [_poetry_line(package) for package in chosen]
     # pip's rule: hashes for all or for none, and a repository or a folder has none.
     with_hashes = all("==" in line for line in sources)
@@ -47,8 +51,13 @@ def _poetry_line(package: Toml) -> str:
 def _poetry_direct(pyproject: Toml) -> set[str]:
     poetry = pyproject.get("tool", {}).get("poetry", {}).get("dependencies", {})
     project = pyproject.get("project", {}).get("dependencies", [])
-    names = [name for name, value in poetry.items() if not (isinstance(value, dict) and value.get("optional"))]
-    return {_plain(name) for name in [*names, *(re.split(r"[^A-Za-z0-9._-]", item.strip())[0] for item in project)]}
+    names = [
+        name for name, value in poetry.items() if not (isinstance(value, dict) and value.get("optional"))
+    ]
+    return {
+        _plain(name)
+        for name in [*names, *(re.split(r"[^A-Za-z0-9._-]", item.strip())[0] for item in project)]
+    }
 
 
 def _reachable(packages: list[Toml], start: set[str]) -> set[str]:
@@ -70,7 +79,10 @@ def pipfile_requirements(lock: Toml) -> list[str]:
     with_hashes = all("version" in entry for entry in default.values())
     # "pypi" is what Pipenv calls the public index; it stays what uv takes it for, which may be a mirror.
     sources = [source for source in lock.get("_meta", {}).get("sources", []) if source.get("name") != "pypi"]
-    return [*(f"--extra-index-url {source['url']}" for source in sources), *_pipfile_lines(default, with_hashes)]
+    return [
+        *(f"--extra-index-url {source['url']}" for source in sources),
+        *_pipfile_lines(default, with_hashes),
+    ]
 
 
 def _pipfile_lines(default: Toml, with_hashes: bool) -> Iterator[str]:

@@ -1,0 +1,33 @@
+"""Taking away what Environments have on this machine. Their records go first: what a crash leaves behind then belongs
+to nobody, and reconciling cleans it up as such."""
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+
+from hostd.control.launching import drop_site
+from hostd.control.platform import Platform
+from hostd.model.app import Environment
+from hostd.model.instance import Instance
+
+STOP_GRACE = 10.0  # seconds
+
+
+async def remove_all_of(platform: Platform, gone: Sequence[Environment]) -> None:
+    """Routes, Instances, mounts and logs of Environments that are in the store no more."""
+    for environment in gone:
+        if keeper := platform.keepers.pop(environment.id, None):
+            await keeper.let_go()  # or it would start again what is stopped now
+            drop_site(platform, environment, keeper.release)
+    await platform.router.withdraw([environment.host for environment in gone])
+    labels = {environment.label for environment in gone}
+    async with asyncio.TaskGroup() as tasks:
+        for instance in await platform.engine.instances():
+            if instance.spec.environment in labels:
+                tasks.create_task(_stop(platform, instance))
+    for label in labels:
+        await asyncio.to_thread(shutil.rmtree, platform.data / "logs" / label, ignore_errors=True)
+
+
+async def _stop(platform: Platform, instance: Instance) -> None:
+    await platform.engine.stop(instance, STOP_GRACE)
