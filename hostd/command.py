@@ -27,7 +27,8 @@ LINE_LIMIT = 16 * 1024  # bytes; a longer line is cut into pieces of this length
 class Command:
     """A program with its arguments, whole environment, working directory and standard input.
 
-    `memory` bounds its address space, in bytes, and that of its children; 0 is no bound.
+    `memory` bounds its address space, in bytes, `cpu_seconds` its work, and of each of its children as much; 0 is
+    no bound.
     """
 
     argv: tuple[str, ...]
@@ -35,6 +36,7 @@ class Command:
     cwd: Path | None = None
     input: bytes = b""
     memory: int = 0
+    cpu_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +113,18 @@ async def spawn(
         )
     except FileNotFoundError as error:
         raise Unavailable(f"{command.argv[0]} is not installed", hint="run: hostd doctor") from error
-    if command.memory:
-        with contextlib.suppress(ProcessLookupError):  # from here: a program in between would cost 2 ms
-            resource.prlimit(process.pid, resource.RLIMIT_AS, (command.memory, command.memory))
+    except PermissionError as error:
+        raise Unavailable(f"{command.argv[0]} may not be run", hint="run: hostd doctor") from error
+    _bound(process.pid, resource.RLIMIT_AS, command.memory)
+    _bound(process.pid, resource.RLIMIT_CPU, command.cpu_seconds)
     return process
+
+
+def _bound(pid: int, what: int, limit: int) -> None:
+    """Set from here: a program in between would cost 2 ms."""
+    if limit:
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(pid, what, (limit, limit))
 
 
 def leave(command: Command, *, output: int, pass_fds: Sequence[int] = ()) -> int:

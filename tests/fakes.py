@@ -37,6 +37,7 @@ class FakeMachine:
 
     lives: dict[str, _Life] = field(default_factory=dict)
     lines: asyncio.Queue[LogLine] = field(default_factory=asyncio.Queue)
+    frozen: set[str] = field(default_factory=set)
 
 
 class FakeEngine:
@@ -89,7 +90,17 @@ class FakeEngine:
         life = self.machine.lives.get(instance.id)
         return await asyncio.shield(life.exit) if life else Exit(KILLED)
 
+    async def freeze(self, instance: Instance) -> None:
+        self.machine.frozen.add(instance.id)
+
+    async def thaw(self, instance: Instance) -> None:
+        self.machine.frozen.discard(instance.id)
+
+    def frozen(self, instance: Instance) -> bool:
+        return instance.id in self.machine.frozen
+
     async def stop(self, instance: Instance, grace: float) -> bool:
+        self.machine.frozen.discard(instance.id)
         life = self.machine.lives.get(instance.id)
         if life is None or life.exit.done():
             return True

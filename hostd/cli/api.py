@@ -34,13 +34,24 @@ class Api:
         """What the server makes of `body`."""
         return self._ask("POST", path, {}, body)
 
+    def patch(self, path: str, body: Mapping[str, object]) -> Any:
+        """What is there after the change."""
+        return self._ask("PATCH", path, {}, body)
+
     def delete(self, path: str, **query: object) -> None:
         """Remove what is there."""
         self._ask("DELETE", path, query, None)
 
-    def work(self, method: str, path: str, body: Mapping[str, object], on_line: Callable[[str], None]) -> Any:
+    def work(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object],
+        on_line: Callable[[str], None],
+        **query: object,
+    ) -> Any:
         """Have a verb done, give each line of its Transcript to `on_line`; its result. Raises what it ended with."""
-        with self._stream(method, path, {}, body) as lines:
+        with self._stream(method, path, query, body) as lines:
             for text in lines:
                 if not text:
                     continue

@@ -8,11 +8,11 @@ import typer
 from hostd.cli import output
 from hostd.cli.account import Json
 from hostd.cli.api import Api
-from hostd.cli.repository import AppOption, add_remote, chosen_app, in_repository
+from hostd.cli.repository import AppOption, PreviewOption, add_remote, chosen_app, in_repository
 from hostd.errors import Conflict
 from hostd.model.names import check_app_name
 
-apps = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Create, list, show and destroy apps.")
+apps = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Create, list, show, change and destroy apps.")
 git_commands = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Connect git to hostd.")
 Name = Annotated[str | None, typer.Argument(help="The app; else the one of the git remote hostd.")]
 
@@ -43,9 +43,11 @@ def list_apps(json: Json = False) -> None:
 
 
 @apps.command("info")
-def info(name: Name = None, app: AppOption = None, json: Json = False) -> None:
-    """Show an app."""
-    found = Api.here().get(f"/apps/{chosen_app(name or app)}")
+def info(
+    name: Name = None, app: AppOption = None, preview: PreviewOption = None, json: Json = False
+) -> None:
+    """Show an app, as it is in production or in a preview."""
+    found = Api.here().get(f"/apps/{chosen_app(name or app)}", preview=preview)
     if json:
         return output.as_json(found)
     formation = ", ".join(f"{process}={count}" for process, count in found["formation"].items())
@@ -76,9 +78,22 @@ def destroy(
     output.line(f"{chosen} is destroyed")
 
 
-def open_app(app: AppOption = None) -> None:
-    """Open an app in the browser."""
-    url = Api.here().get(f"/apps/{chosen_app(app)}")["url"]
+@apps.command("set")
+def set_app(
+    production_branch: Annotated[
+        str, typer.Option("--production-branch", help="The branch that production runs.", metavar="BRANCH")
+    ],
+    app: AppOption = None,
+) -> None:
+    """Choose which branch goes to production, from its next push on."""
+    changed = Api.here().patch(f"/apps/{chosen_app(app)}", {"production_branch": production_branch})
+    branch = changed["production_branch"]
+    output.line(f"{branch} goes to production from its next push on; what runs there stays until then")
+
+
+def open_app(app: AppOption = None, preview: PreviewOption = None) -> None:
+    """Open an app, or one of its previews, in the browser."""
+    url = Api.here().get(f"/apps/{chosen_app(app)}", preview=preview)["url"]
     output.line(url)
     typer.launch(url)
 

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from hostd.cli import account, apps, keys, machine, output, processes, releases
+from hostd.cli import account, apps, keys, machine, output, previews, processes, releases
 from hostd.errors import HostdError
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ app.command()(processes.logs)
 app.add_typer(processes.config, name="config")
 app.add_typer(releases.releases, name="releases")
 app.command()(releases.rollback)
+app.command()(releases.promote)
+app.add_typer(previews.previews, name="previews")
 app.command("open")(apps.open_app)
 app.add_typer(apps.git_commands, name="git")
 app.add_typer(account.tokens, name="tokens")

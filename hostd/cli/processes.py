@@ -9,7 +9,7 @@ import typer
 from hostd.cli import output
 from hostd.cli.account import Json
 from hostd.cli.api import Api
-from hostd.cli.repository import AppOption, chosen_app
+from hostd.cli.repository import AppOption, PreviewOption, chosen_app, chosen_preview, remember
 from hostd.errors import Invalid
 from hostd.model.names import shown
 
@@ -18,14 +18,18 @@ config = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Set, unset and list config variables."
 )
 
+PreviewsOption = Annotated[bool, typer.Option("--previews", help="What all previews of the app have.")]
+
 
 @ps.callback()
-def list_processes(context: typer.Context, app: AppOption = None, json: Json = False) -> None:
+def list_processes(
+    context: typer.Context, app: AppOption = None, preview: PreviewOption = None, json: Json = False
+) -> None:
     """Show every instance and its state."""
-    context.obj = app
+    remember(context, app, preview)
     if context.invoked_subcommand:
         return
-    found = Api.here().get(f"/apps/{chosen_app(app)}/processes")
+    found = Api.here().get(f"/apps/{chosen_app(app)}/processes", preview=preview)
     if json:
         return output.as_json(found)
     output.table(
@@ -45,16 +49,19 @@ def scale(
         list[str], typer.Argument(help="As web=2 worker=1.", metavar="PROCESS=QUANTITY...")
     ],
     app: AppOption = None,
+    preview: PreviewOption = None,
 ) -> None:
     """Run more or fewer instances of a process type."""
     wanted = {name: _quantity(name, value) for name, value in _pairs(quantities, "web=2").items()}
     path = f"/apps/{chosen_app(app, context)}/formation"
-    formation = Api.here().work("PATCH", path, wanted, output.line)
+    chosen = chosen_preview(preview, context)
+    formation = Api.here().work("PATCH", path, wanted, output.line, preview=chosen)
     output.line(", ".join(f"{name}={quantity}" for name, quantity in formation.items()))
 
 
 def logs(
     app: AppOption = None,
+    preview: PreviewOption = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", help="How many of the last.", min=0, max=1500)] = 100,
     process: Annotated[str | None, typer.Option("-p", "--process", help="As web, worker, router.")] = None,
@@ -62,7 +69,7 @@ def logs(
 ) -> None:
     """Show what the instances printed and what the router served."""
     path = f"/apps/{chosen_app(app)}/logs"
-    query = {"lines": lines, "process": process, "follow": "true" if follow else None}
+    query = {"lines": lines, "process": process, "follow": "true" if follow else None, "preview": preview}
     with Api.here().lines(path, **query) as coming:
         for line in coming:
             if json:
@@ -72,9 +79,16 @@ def logs(
 
 
 @config.command("list")
-def list_config(app: AppOption = None, json: Json = False) -> None:
+def list_config(
+    app: AppOption = None,
+    preview: PreviewOption = None,
+    previews: PreviewsOption = False,
+    json: Json = False,
+) -> None:
     """List config variables and their values."""
-    found = Api.here().get(f"/apps/{chosen_app(app)}/config")
+    _check_scope(preview, previews)
+    where = f"/apps/{chosen_app(app)}" + ("/previews/config" if previews else "/config")
+    found = Api.here().get(where, preview=preview)
     if json:
         return output.as_json(found)
     for name, value in sorted(found.items()):
@@ -85,24 +99,38 @@ def list_config(app: AppOption = None, json: Json = False) -> None:
 def set_config(
     variables: Annotated[list[str], typer.Argument(help="As GREETING=hello.", metavar="NAME=VALUE...")],
     app: AppOption = None,
+    preview: PreviewOption = None,
+    previews: PreviewsOption = False,
 ) -> None:
-    """Set config variables, and start the app anew with them."""
-    _change(app, _pairs(variables, "GREETING=hello"))
+    """Set config variables, and start the app anew with them. Previews never have production's."""
+    _change(app, preview, previews, _pairs(variables, "GREETING=hello"))
 
 
 @config.command("unset")
 def unset_config(
     names: Annotated[list[str], typer.Argument(help="As GREETING.", metavar="NAME...")],
     app: AppOption = None,
+    preview: PreviewOption = None,
+    previews: PreviewsOption = False,
 ) -> None:
     """Unset config variables, and start the app anew without them."""
-    _change(app, dict.fromkeys(names))
+    _change(app, preview, previews, dict.fromkeys(names))
 
 
-def _change(app: str | None, changes: Mapping[str, str | None]) -> None:
-    release = Api.here().work("PATCH", f"/apps/{chosen_app(app)}/config", changes, output.line)
+def _change(app: str | None, preview: str | None, previews: bool, changes: Mapping[str, str | None]) -> None:
+    _check_scope(preview, previews)
+    path = f"/apps/{chosen_app(app)}"
+    if previews:
+        Api.here().patch(f"{path}/previews/config", changes)
+        return output.line(f"{', '.join(changes)}: each preview has it from its next release on")
+    release = Api.here().work("PATCH", f"{path}/config", changes, output.line, preview=preview)
     done = f"{release['name']} is live with it" if release else "the next release will have it"
     output.line(f"{', '.join(changes)}: {done}")
+
+
+def _check_scope(preview: str | None, previews: bool) -> None:
+    if preview and previews:
+        raise Invalid("--preview is one preview, --previews are all", hint="leave out one of the two")
 
 
 def _pairs(words: Sequence[str], example: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ import typer
 from hostd.cli import output
 from hostd.cli.account import Json
 from hostd.cli.api import Api
-from hostd.cli.repository import AppOption, chosen_app
+from hostd.cli.repository import AppOption, PreviewOption, chosen_app, chosen_preview, remember
 from hostd.errors import Invalid
 from hostd.model.names import shown
 
@@ -18,13 +18,17 @@ Lines = Annotated[int, typer.Option("-n", "--limit", help="How many.", min=1, ma
 
 @releases.callback()
 def list_releases(
-    context: typer.Context, app: AppOption = None, limit: Lines = 20, json: Json = False
+    context: typer.Context,
+    app: AppOption = None,
+    preview: PreviewOption = None,
+    limit: Lines = 20,
+    json: Json = False,
 ) -> None:
     """List releases, newest first."""
-    context.obj = app
+    remember(context, app, preview)
     if context.invoked_subcommand:
         return
-    found = Api.here().get(f"/apps/{chosen_app(app)}/releases", limit=limit)
+    found = Api.here().get(f"/apps/{chosen_app(app)}/releases", limit=limit, preview=preview)
     if json:
         return output.as_json(found)
     output.table(
@@ -42,10 +46,12 @@ def info(
     context: typer.Context,
     release: Annotated[str, typer.Argument(help="As v12.")],
     app: AppOption = None,
+    preview: PreviewOption = None,
     json: Json = False,
 ) -> None:
     """Show a release and the transcript of its build."""
-    found = Api.here().get(f"/apps/{chosen_app(app, context)}/releases/{_number(release)}")
+    path = f"/apps/{chosen_app(app, context)}/releases/{_number(release)}"
+    found = Api.here().get(path, preview=chosen_preview(preview, context))
     if json:
         return output.as_json(found)
     shown_first = ("name", "state", "failure", "reason", "commit", "author", "created_at", "image")
@@ -59,11 +65,22 @@ def info(
 def rollback(
     release: Annotated[str | None, typer.Argument(help="As v12; else the one before the live one.")] = None,
     app: AppOption = None,
+    preview: PreviewOption = None,
 ) -> None:
     """Go back to an earlier release. Its image and its config make a new one."""
     number = _number(release) if release else None
     path = f"/apps/{chosen_app(app)}/rollback"
-    new = Api.here().work("POST", path, {"number": number}, output.line)
+    new = Api.here().work("POST", path, {"number": number}, output.line, preview=preview)
+    output.line(f"{new['name']} is live: {new['reason']}")
+
+
+def promote(
+    branch: Annotated[str, typer.Argument(help="The branch of the preview, or its name.")],
+    app: AppOption = None,
+) -> None:
+    """Make what runs in a preview live in production: the same image, without a build, with production's config."""
+    path = f"/apps/{chosen_app(app)}/promote"
+    new = Api.here().work("POST", path, {"branch": branch}, output.line)
     output.line(f"{new['name']} is live: {new['reason']}")
 
 

@@ -19,6 +19,25 @@ AppOption = Annotated[
     typer.Option("-a", "--app", help="The app; else the one of the git remote hostd.", metavar="NAME"),
 ]
 
+PreviewOption = Annotated[
+    str | None,
+    typer.Option(
+        "-e", "--preview", help="Of the preview of this branch; else of production.", metavar="BRANCH"
+    ),
+]
+
+
+def remember(context: typer.Context, app: str | None, preview: str | None = None) -> None:
+    """Keep for the subcommand what was chosen before it."""
+    context.obj = app
+    context.meta["preview"] = preview
+
+
+def chosen_preview(named: str | None, context: typer.Context) -> str | None:
+    """The Preview an option names, here or before the subcommand; None for production."""
+    preview: str | None = named or context.meta.get("preview")
+    return preview
+
 
 def chosen_app(named: str | None, context: typer.Context | None = None) -> str:
     """The App an option names, here or before the subcommand, else that of the remote.

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,16 +11,15 @@ from sqlalchemy import Connection
 
 from hostd import mounts
 from hostd.control.access import Action, authorize, no_such_app
-from hostd.control.launching import drop_site
 from hostd.control.platform import Platform
+from hostd.control.removal import remove_all_of
 from hostd.control.routing import route_of
+from hostd.control.turns import hold, turn
 from hostd.errors import Invalid, NotFound
 from hostd.model.app import PRODUCTION, App, Environment, User
-from hostd.model.instance import Instance
 from hostd.model.names import check_app_name
+from hostd.model.push import check_branch
 from hostd.store import apps, environments
-
-STOP_GRACE = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,13 @@ async def list_apps(platform: Platform, actor: User) -> Sequence[AppDetails]:
     """The Apps `actor` may see, by name."""
     authorize(actor, Action.LIST_APPS)
     found = await platform.db.read(_visible, actor)
-    return [_details(platform, app, environment) for app, environment in found]
+    return [app_details(platform, app, environment) for app, environment in found]
 
 
-async def app_details(platform: Platform, app: App) -> AppDetails:
-    """One App with its production Environment."""
-    return _details(platform, app, await production_of(platform, app))
+def app_details(platform: Platform, app: App, environment: Environment) -> AppDetails:
+    """One App with one of its Environments."""
+    names = platform.names
+    return AppDetails(app, environment, names.url(environment), names.remote(app), names.ssh_remote(app.name))
 
 
 async def production_of(platform: Platform, app: App) -> Environment:
@@ -84,29 +85,31 @@ async def destroy_app(platform: Platform, app: App, confirm: str) -> None:
         raise Invalid(
             f"destroying {app.name} needs its name as confirmation", hint=f"confirm with: {app.name}"
         )
-    async with platform.lock(await production_of(platform, app)):
+    async with AsyncExitStack() as held:
+        its_environments = await platform.db.read(environments.of_app, app.id)
+        await hold(platform, [environment.label for environment in its_environments], held)
+        await held.enter_async_context(platform.stock(app.id))
         its_environments = await platform.db.read(environments.of_app, app.id)
         await platform.db.call(apps.destroy, app.id, platform.now())
-        for environment in its_environments:
-            if keeper := platform.keepers.pop(environment.id, None):
-                await keeper.let_go()  # or it would start again what is stopped now
-                drop_site(platform, environment, keeper.release)
-        await platform.router.withdraw([environment.host for environment in its_environments])
-        async with asyncio.TaskGroup() as tasks:
-            for instance in await platform.engine.instances():
-                if instance.spec.tenant == app.id:
-                    tasks.create_task(_stop(platform, instance))
+        await remove_all_of(platform, its_environments)
         await platform.repositories.remove(app)
-        places = [platform.data / "apps" / str(app.id)]
-        places += [platform.data / "logs" / environment.label for environment in its_environments]
-        for mount in mounts.below(places[0]):
+        place = platform.data / "apps" / str(app.id)
+        for mount in mounts.below(place):
             mounts.unmount(mount)
-        for place in places:
-            await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
 
 
-async def _stop(platform: Platform, instance: Instance) -> None:
-    await platform.engine.stop(instance, STOP_GRACE)
+async def set_production_branch(platform: Platform, app: App, actor: User, branch: str) -> App:
+    """From now on a push to `branch` goes to production; what runs there stays until then. Raises Invalid.
+
+    A Preview that `branch` has stays as well, until its time is over or it is destroyed.
+    """
+    authorize(actor, Action.CHANGE_APP, app)
+    check_branch(branch)
+    async with turn(platform, await production_of(platform, app)):
+        await platform.db.call(apps.set_production_branch, app.id, branch)
+        await platform.repositories.set_head(app, branch)
+    return await platform.db.read(apps.by_id, app.id)
 
 
 def _create(connection: Connection, name: str, owner_id: int, host: str, now: datetime) -> App:
@@ -119,8 +122,3 @@ def _visible(connection: Connection, actor: User) -> list[tuple[App, Environment
     mine = apps.list_all(connection) if actor.administrator else apps.list_of(connection, actor.id)
     production = {item.app_id: item for item in environments.every(connection) if item.name == PRODUCTION}
     return [(app, production[app.id]) for app in mine]
-
-
-def _details(platform: Platform, app: App, environment: Environment) -> AppDetails:
-    names = platform.names
-    return AppDetails(app, environment, names.url(environment), names.remote(app), names.ssh_remote(app.name))

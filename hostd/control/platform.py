@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from hostd.control.secrets import Secrets
 from hostd.engine.base import Engine
 from hostd.git.repos import Repositories
-from hostd.model.app import App, Environment, preview_label
+from hostd.model.app import App, Environment, label_of
 from hostd.model.image import Image
 from hostd.model.instance import Endpoint, Limits
 from hostd.model.log import LogLine, RequestRecord
@@ -96,7 +96,7 @@ class Names:
 
     def preview_host(self, app: str, preview: str) -> str:
         """The host name of one of an App's Previews."""
-        return f"{preview_label(app, preview)}.{self.base}"
+        return f"{label_of(app, preview)}.{self.base}"
 
     def url(self, environment: Environment) -> str:
         """The URL a person opens."""

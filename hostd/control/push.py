@@ -6,15 +6,19 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from hostd.control.access import Action, authorize
-from hostd.control.config import config_of_environment
+from hostd.control.config import config_of
 from hostd.control.platform import Platform
+from hostd.control.previews import environment_for, label_for, remove_previews, settings_of
 from hostd.control.rollout import rollout
 from hostd.control.tidying import tidy
-from hostd.errors import HostdError
+from hostd.control.turns import hold
+from hostd.errors import HostdError, Invalid, NotFound
 from hostd.git.receive import Received
 from hostd.model.app import PRODUCTION, App, Environment, User
 from hostd.model.build import BuildState
-from hostd.model.push import Push, decide, parse_options, production_branch
+from hostd.model.image import Image
+from hostd.model.names import shown
+from hostd.model.push import BranchRules, Push, candidate, decide, parse_options, production_branch
 from hostd.model.release import Release
 from hostd.store import apps, builds, environments, releases
 from hostd.transcript import Transcript
@@ -38,24 +42,46 @@ async def accept(
 ) -> None:
     """Decide what the push may do, and deploy what deploys. Raises HostdError to refuse it as a whole.
 
-    The Environment stays locked in `held`: close it once git has moved the refs.
+    The Environments it changes stay locked in `held`: close it once git has moved the refs.
     """
     authorize(user, Action.PUSH, app)
     options = parse_options(received.options)
     app = await _settle_branch(platform, app, received)
-    if any(update.branch == app.production_branch for update in received.updates):
-        environment = await platform.db.read(environments.by_name, app.id, PRODUCTION)
-        await _take_turn(platform, environment, transcript, held)
+    rules = BranchRules(app.production_branch, (await settings_of(platform, app)).enabled)
+    await _take_turns(platform, app, received, rules, transcript, held)
     with platform.repositories.reader(app, received.quarantine) as reader:
         kinds = {u.new: kind for u in received.updates if (kind := reader.kind(u.new))}
-        decision = decide(received.updates, app.production_branch, kinds, reader.tips())
+        decision = decide(received.updates, rules, kinds, reader.tips())
         summary = reader.summary(decision.deploy.new) if decision.deploy else ""
     for note in decision.notes:
         transcript.detail(note)
     if decision.deploy:
-        branch, commit = app.production_branch, decision.deploy.new
+        branch, commit = decision.deploy.branch or "", decision.deploy.new
         push = Push(app, user, branch, commit, summary, received.quarantine, options)
-        await deploy_push(platform, environment, push, transcript)
+        async with environment_for(platform, app, branch) as environment:
+            await deploy_push(platform, environment, push, transcript)
+    for preview in await remove_previews(platform, app, decision.removed):
+        transcript.step(f"The preview {platform.names.url(preview)} is removed")
+
+
+async def create_preview(
+    platform: Platform, app: App, user: User, branch: str, transcript: Transcript
+) -> Release:
+    """Deploy a branch as it is stored, for the first time or again. Raises as `deploy_push` does, NotFound, Invalid."""
+    authorize(user, Action.PUSH, app)
+    if branch == app.production_branch:
+        raise Invalid(f"{branch} is what production runs", hint=f"push it: git push hostd {branch}")
+    async with AsyncExitStack() as held:
+        await hold(platform, [label_for(app, branch)], held, lambda: _say_wait(transcript))
+        with platform.repositories.reader(app) as reader:
+            commit = reader.tips().get(f"refs/heads/{branch}")
+            if commit is None:
+                raise NotFound(
+                    f"{app.name} has no branch {shown(branch)}", hint=f"push it: git push hostd {branch}"
+                )
+            push = Push(app, user, branch, commit, reader.summary(commit), None, {})
+        async with environment_for(platform, app, branch) as environment:
+            return await deploy_push(platform, environment, push, transcript)
 
 
 async def deploy_push(
@@ -88,27 +114,38 @@ async def deploy_push(
 
 async def _build(platform: Platform, environment: Environment, push: Push, transcript: Transcript) -> Release:
     """From the commit to a numbered Release; the commit point is in here."""
-    transcript.step(f"Deploying {push.commit[:7]} {push.summary}")
-    source = await platform.repositories.export(push.app, push.commit, push.quarantine)
-    config = await config_of_environment(platform, environment)
-    previous = await platform.db.read(releases.live, environment.id, platform.secrets.decrypt_mapping)
-    restored = None if previous is None or "clear-cache" in push.options else previous.image
-    if platform.builds.locked():
-        transcript.step("Waiting for another build to end")
-    async with platform.builds:
+    what = f"{push.commit[:7]} {push.summary}"
+    transcript.step(f"Deploying {what}" + (f" as a preview of {push.branch}" if environment.preview else ""))
+    config = await config_of(platform, environment)
+    restored = None if "clear-cache" in push.options else await _restored(platform, environment)
+    stock = platform.stock(push.app.id)
+    if stock.locked() or platform.builds.locked():
+        transcript.step("Waiting for another build to end, or for files to be tidied up")
+    async with stock, platform.builds:
+        source = await platform.repositories.export(push.app, push.commit, push.quarantine)
         image = await platform.builder.build(source, push.app, _build_env(config), restored, transcript)
-    transcript.commit()
-    return await platform.db.call(
-        releases.create,
-        environment.id,
-        image,
-        platform.secrets.encrypt_mapping(config),
-        push.commit,
-        push.summary or "push",
-        push.user.name,
-        platform.now(),
-        config,
-    )
+        transcript.commit()
+        return await platform.db.call(
+            releases.create,
+            environment.id,
+            image,
+            platform.secrets.encrypt_mapping(config),
+            push.commit,
+            push.summary or "push",
+            push.user.name,
+            platform.now(),
+            config,
+        )
+
+
+async def _restored(platform: Platform, environment: Environment) -> Image | None:
+    """The Image whose layers a Build may take over: the live one; for a new Preview, production's."""
+    decrypt = platform.secrets.decrypt_mapping
+    live = await platform.db.read(releases.live, environment.id, decrypt)
+    if live is None and environment.preview:
+        production = await platform.db.read(environments.by_name, environment.app_id, PRODUCTION)
+        live = await platform.db.read(releases.live, production.id, decrypt)
+    return live.image if live else None
 
 
 def _build_env(config: Mapping[str, str]) -> dict[str, str]:
@@ -116,20 +153,32 @@ def _build_env(config: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in config.items() if name.startswith(BUILD_CONFIG)}
 
 
-async def _take_turn(
-    platform: Platform, environment: Environment, transcript: Transcript, held: AsyncExitStack
+async def _take_turns(
+    platform: Platform,
+    app: App,
+    received: Received,
+    rules: BranchRules,
+    transcript: Transcript,
+    held: AsyncExitStack,
 ) -> None:
-    lock = platform.lock(environment)
-    if lock.locked():
-        transcript.step("Another deploy of this app is under way; waiting for it to end")
-    await held.enter_async_context(lock)
+    """Alone with what the push may deploy or remove."""
+    chosen = candidate(received.updates, rules)
+    changed = [u for u in received.updates if u is chosen or u.deletes]
+    labels = [label_for(app, update.branch) for update in changed if update.branch]
+    await hold(platform, labels, held, lambda: _say_wait(transcript))
+
+
+def _say_wait(transcript: Transcript) -> None:
+    transcript.step("Another deploy of this app is under way; waiting for it to end")
 
 
 async def _settle_branch(platform: Platform, app: App, received: Received) -> App:
+    app = await platform.db.read(apps.by_id, app.id)
     with platform.repositories.reader(app) as reader:
         branch = production_branch(app.production_branch, received.updates, reader.tips())
     if branch != app.production_branch:
         await platform.db.call(apps.set_production_branch, app.id, branch)
+        await platform.repositories.set_head(app, branch)
     return replace(app, production_branch=branch)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hostd.control.keeper import Keeper
 from hostd.control.launching import Slot, site_of, slot_of, slots_of
 from hostd.control.platform import Platform
+from hostd.control.previews import forget_logs, remove_unfinished, sweep_previews
 from hostd.control.rollout import GRACE
 from hostd.control.routing import route_of
 from hostd.control.tidying import tidy
@@ -65,6 +66,7 @@ async def recover(platform: Platform) -> None:
     for release in await platform.db.read(releases.starting, platform.secrets.decrypt_mapping):
         cut_off = release.move(ReleaseState.FAILED, "hostd was stopped during the rollout")
         await platform.db.call(releases.move, cut_off)
+    await remove_unfinished(platform)
     desired = [await _desired(platform, item) for item in await platform.db.read(environments.every)]
     actions = difference(desired, await platform.engine.instances())
     async with asyncio.TaskGroup() as tasks:
@@ -72,17 +74,21 @@ async def recover(platform: Platform) -> None:
             tasks.create_task(_adopt(platform, want, actions.adopt.get(want.environment.id, {})))
     await _withdraw_strangers(platform, desired)
     for want in desired:
-        platform.later(tidy(platform, want.environment))
+        if not want.environment.preview:  # once for an App
+            platform.later(tidy(platform, want.environment))
     for instance in actions.stop:
         platform.later(_stop(platform, instance))
 
 
 async def keep_reconciling(platform: Platform) -> None:
-    """Stop what nobody wants, for ever: Instances of destroyed Apps, or left by a rollout that was cut off."""
+    """Remove what nobody wants, for ever: Previews whose time is over, Instances of what was destroyed or left by a
+    rollout that was cut off, logs without an Environment."""
     while True:
         await asyncio.sleep(RECONCILE_EVERY)
         try:
+            await sweep_previews(platform)
             await _stop_strays(platform)
+            await forget_logs(platform)
         except HostdError as error:
             _log.warning("reconciling failed: %s", error.message)
 

@@ -67,7 +67,9 @@ async def promote(
             release = await _again(platform, production, tried, config, reason, actor)
         live = await rollout(platform, production, release, transcript)
     transcript.step(f"{platform.names.url(production)} is running {live.name}")
-    transcript.detail(f"{app.production_branch} stays where it is: merge {preview.branch} before its next push")
+    transcript.detail(
+        f"{app.production_branch} stays where it is: merge {preview.branch} before its next push"
+    )
     return live
 
 

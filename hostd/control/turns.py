@@ -1,7 +1,7 @@
-"""Taking turns at an Environment: what changes it does so alone."""
+"""Taking turns at Environments: what changes one does so alone."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from hostd.control.platform import Platform
 from hostd.model.app import Environment
@@ -13,3 +13,17 @@ async def turn(platform: Platform, environment: Environment) -> AsyncIterator[En
     """Alone with `environment`, given as it is by then. Raises NotFound if it was destroyed before its turn came."""
     async with platform.lock(environment):
         yield await platform.db.read(environments.by_id, environment.id)
+
+
+async def hold(
+    platform: Platform, labels: Iterable[str], held: AsyncExitStack, on_wait: Callable[[], None] = lambda: None
+) -> None:
+    """Alone with the Environments of these labels, also those that are yet to be made, until `held` is closed.
+
+    In the order of the labels, so that two who want the same ones never wait for each other.
+    """
+    locks = [platform.locks[label] for label in sorted(set(labels))]
+    if any(lock.locked() for lock in locks):
+        on_wait()
+    for lock in locks:
+        await held.enter_async_context(lock)

@@ -38,8 +38,26 @@ class Engine(Protocol):
         """Until it has ended. May be awaited by many, and for one that has ended already."""
         ...
 
+    async def freeze(self, instance: Instance) -> None:
+        """Hold all its processes where they are: no CPU, memory kept; connections wait in the kernel. Safe to repeat.
+
+        Raises Unavailable if it cannot be held; then it runs.
+        """
+        ...
+
+    async def thaw(self, instance: Instance) -> None:
+        """Let it go on. Safe to repeat, and for one that is gone."""
+        ...
+
+    def frozen(self, instance: Instance) -> bool:
+        """Whether it is held, also by an earlier hostd."""
+        ...
+
     async def stop(self, instance: Instance, grace: float) -> bool:
-        """SIGTERM, SIGKILL after `grace` seconds, then remove all it had. True if it went within the grace."""
+        """SIGTERM, SIGKILL after `grace` seconds, then remove all it had. True if it went within the grace.
+
+        A frozen one is thawed first.
+        """
         ...
 
     async def run(self, task: Task, on_line: Callable[[str], None]) -> Exit:

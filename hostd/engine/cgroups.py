@@ -17,6 +17,7 @@ from hostd.model.instance import Limits
 
 ROOT = Path("/sys/fs/cgroup")
 CONTROLLERS = ("memory", "pids", "cpu")
+FREEZER = "freezer"  # a controller of version 1 only; version 2 can always freeze
 _PERIOD = 100_000  # microseconds, the kernel's default for a CPU quota
 _KILL_DEADLINE = 10.0  # seconds; SIGKILL takes milliseconds unless a process hangs in the kernel
 
@@ -39,7 +40,8 @@ def layout(installation: str, root: Path = ROOT) -> Cgroups:
     if controllers.exists() and set(CONTROLLERS) <= set(controllers.read_text().split()):
         return Cgroups(2, (root / f"hostd-{installation}",))
     if all((root / name / "cgroup.procs").exists() for name in CONTROLLERS):
-        return Cgroups(1, tuple(root / name / f"hostd-{installation}" for name in CONTROLLERS))
+        names = [*CONTROLLERS, *([FREEZER] if (root / FREEZER / "cgroup.procs").exists() else [])]
+        return Cgroups(1, tuple(root / name / f"hostd-{installation}" for name in names))
     raise Unavailable(
         "this machine has no cgroup controllers for memory, pids and cpu",
         hint="mount them: systemd does; in a container, run it with --privileged --cgroupns=host",
@@ -82,7 +84,7 @@ def settings(cgroups: Cgroups, name: str, limits: Limits, weight: int) -> list[t
             (path / "cpu.max", f"{quota or 'max'} {_PERIOD}"),
             (path / "cpu.weight", str(weight)),
         ]
-    of_memory, of_pids, of_cpu = cgroups.of(name)
+    of_memory, of_pids, of_cpu = cgroups.of(name)[:3]
     return [
         (of_memory / "memory.limit_in_bytes", memory),
         (of_memory / "memory.memsw.limit_in_bytes", memory),
@@ -123,6 +125,8 @@ def kill(cgroups: Cgroups, name: str, *, closed: bool = False) -> bool:
     for process in left:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
+    if left and is_frozen(cgroups, name):  # in version 1 what is held does not even die
+        hold(cgroups, name, frozen=False)
     return not left
 
 
@@ -132,6 +136,36 @@ def killing() -> Iterator[float]:
     while time.monotonic() < end:
         yield pause
         pause = min(pause * 2, 0.1)
+
+
+def freezing(cgroups: Cgroups, name: str, *, frozen: bool) -> tuple[Path, str]:
+    """The file to write and what, to hold all of `name` or to let it go on. Raises Unavailable where nothing can."""
+    path = cgroups.of(name)[-1]
+    if cgroups.version == 2:
+        return path / "cgroup.freeze", "1" if frozen else "0"
+    if path.parent.parent.name != FREEZER:
+        raise Unavailable("this machine has no freezer", hint="mount the freezer cgroup")
+    return path / "freezer.state", "FROZEN" if frozen else "THAWED"
+
+
+def hold(cgroups: Cgroups, name: str, *, frozen: bool) -> None:
+    """Hold all of `name`, or let it go on; nothing if it is gone. Raises Unavailable if it cannot be held."""
+    file, value = freezing(cgroups, name, frozen=frozen)
+    try:
+        file.write_text(value)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise Unavailable(f"sandbox {name} cannot be frozen: {error.strerror}") from error
+
+
+def is_frozen(cgroups: Cgroups, name: str) -> bool:
+    """Whether `name` is held, or about to be."""
+    try:
+        file, value = freezing(cgroups, name, frozen=False)
+        return file.read_text().strip() != value
+    except (OSError, Unavailable):
+        return False
 
 
 def remove(cgroups: Cgroups, name: str) -> None:
@@ -162,9 +196,8 @@ def shown(cgroups: Cgroups, name: str) -> list[tuple[Path, str]]:
     paths = cgroups.of(name)
     if cgroups.version == 2:
         return [(paths[0], str(ROOT))]
-    return [
-        (path, str(ROOT / path.parent.parent.name)) for path in paths if path.parent.parent.name != "pids"
-    ]
+    shown = [path for path in paths if path.parent.parent.name not in ("pids", FREEZER)]
+    return [(path, str(ROOT / path.parent.parent.name)) for path in shown]
 
 
 def limit_hit(cgroups: Cgroups, name: str) -> str:

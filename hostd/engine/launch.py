@@ -3,16 +3,41 @@
 import asyncio
 import contextlib
 import os
+import resource
 from asyncio.subprocess import DEVNULL, STDOUT
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hostd import command, mounts
 from hostd.command import Command
+from hostd.engine import cgroups as groups
 from hostd.engine import sandbox, seccomp
+from hostd.engine.cgroups import Cgroups
 from hostd.engine.sandbox import Descriptors, Launch, Mount, View
+from hostd.engine.slots import Slot
 from hostd.model.app import owner_of
 from hostd.model.image import Image
+from hostd.model.instance import Limits
+
+_OUTPUT_MB = 2048  # largest output file while no hostd is there to cut it
+INSTANCE_BADNESS, TASK_BADNESS = 500, 800  # for the out-of-memory killer: builds go first, hostd last
+
+
+def launch_of(cgroups: Cgroups, slot: Slot, tenant: int, limits: Limits, *, stays: bool) -> Launch:
+    """How to start an Instance in `slot`, or a task, which `stays` with hostd."""
+    return Launch(
+        joins=groups.joins(cgroups, slot.name),
+        namespace=slot.namespace,
+        owner=owner_of(tenant),
+        open_files=min(limits.open_files, _hard_limit()),
+        file_mb=limits.disk_mb if stays else max(limits.disk_mb, _OUTPUT_MB),
+        badness=TASK_BADNESS if stays else INSTANCE_BADNESS,
+    )
+
+
+def own_limits(cgroups: Cgroups, slot: Slot) -> list[Mount]:
+    """Where Node, Java and others look for how much memory and CPU they have, to make their heaps fit."""
+    return [Mount(path, target) for path, target in groups.shown(cgroups, slot.name)]
 
 
 async def spawn(
@@ -84,3 +109,9 @@ def _memory_file(content: bytes) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _hard_limit() -> int:
+    """Open files hostd itself may have: not every container lets root give more than that."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return 1 << 20 if hard == resource.RLIM_INFINITY else hard

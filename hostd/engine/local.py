@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import re
-import resource
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,23 +18,20 @@ from hostd.engine import cgroups as groups
 from hostd.engine import etc, machine, processes, records, sandbox, seccomp
 from hostd.engine.base import Report, Task
 from hostd.engine.cgroups import Cgroups
-from hostd.engine.launch import leave, show, spawn
+from hostd.engine.launch import launch_of, leave, own_limits, show, spawn
 from hostd.engine.network import Network
 from hostd.engine.output import Outputs
 from hostd.engine.records import Record
-from hostd.engine.sandbox import Launch, Mount, View
+from hostd.engine.sandbox import Mount, View
 from hostd.engine.slots import Slot, Slots
 from hostd.engine.tasks import attend
 from hostd.errors import Invalid, Unavailable
-from hostd.model.app import owner_of
-from hostd.model.instance import Endpoint, Exit, Instance, InstanceSpec, Limits
+from hostd.model.instance import Endpoint, Exit, Instance, InstanceSpec
 from hostd.model.log import LogLine
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
 _KILLED = 137  # 128 + SIGKILL
 _REMEMBERED = 1000  # ends of Instances
-_OUTPUT_MB = 2048  # largest output file while no hostd is there to cut it
-INSTANCE_BADNESS, TASK_BADNESS = 500, 800  # for the out-of-memory killer: builds go first, hostd last
 INSTANCE_WEIGHT, TASK_WEIGHT = 100, 50  # shares of a busy CPU
 _LACKS = ("the kernel is shared: right for people who trust each other, no wall against hostile tenants",)
 
@@ -130,6 +126,21 @@ class LocalEngine:
             return await asyncio.shield(running.exit)
         return self._ended.get(instance.id, Exit(_KILLED))
 
+    async def freeze(self, instance: Instance) -> None:
+        """Hold all its processes. Raises Unavailable where the machine has no freezer."""
+        if running := self._running.get(instance.id):
+            groups.hold(self._cgroups, running.slot.name, frozen=True)
+
+    async def thaw(self, instance: Instance) -> None:
+        """Let it go on."""
+        if running := self._running.get(instance.id):
+            groups.hold(self._cgroups, running.slot.name, frozen=False)
+
+    def frozen(self, instance: Instance) -> bool:
+        """Whether it is held: the kernel knows, whoever did it."""
+        running = self._running.get(instance.id)
+        return running is not None and groups.is_frozen(self._cgroups, running.slot.name)
+
     async def stop(self, instance: Instance, grace: float) -> bool:
         """SIGTERM to all its processes, SIGKILL after `grace` seconds; then nothing of it is left."""
         running = self._running.get(instance.id)
@@ -139,6 +150,8 @@ class LocalEngine:
         in_time = True
         try:
             async with asyncio.timeout(grace):
+                if self.frozen(instance):
+                    await self.thaw(instance)
                 await self._terminate(running)
                 await asyncio.shield(running.exit)
         except TimeoutError:
@@ -194,14 +207,14 @@ class LocalEngine:
         view = View(
             mounts=(
                 *show(spec.image, slot.directory, spec.tenant, spec.limits.disk_mb),
-                *_own_limits(self._cgroups, slot),
+                *own_limits(self._cgroups, slot),
             ),
             env={**spec.env, "PORT": str(sandbox.PORT)},
             directory=spec.directory,
             etc=self._etc,
             disk_mb=spec.limits.disk_mb,
         )
-        launch = self._launch_of(slot, spec.tenant, spec.limits, stays=False)
+        launch = launch_of(self._cgroups, slot, spec.tenant, spec.limits, stays=False)
         output = self._outputs.create(spec.id, spec.environment, spec.process)
         try:
             pid = leave(view, launch, spec.command, place / "status", output)
@@ -209,17 +222,6 @@ class LocalEngine:
             os.close(output)
         records.write_pid(self._instances, spec.id, pid)
         return _Running(record, slot, pid, os.pidfd_open(pid), asyncio.get_running_loop().create_future())
-
-    def _launch_of(self, slot: Slot, tenant: int, limits: Limits, *, stays: bool) -> Launch:
-        """How to start an Instance, or a task, which `stays` with hostd."""
-        return Launch(
-            joins=groups.joins(self._cgroups, slot.name),
-            namespace=slot.namespace,
-            owner=owner_of(tenant),
-            open_files=min(limits.open_files, _hard_limit()),
-            file_mb=limits.disk_mb if stays else max(limits.disk_mb, _OUTPUT_MB),
-            badness=TASK_BADNESS if stays else INSTANCE_BADNESS,
-        )
 
     def _watch(self, running: _Running) -> None:
         self._running[running.record.instance.id] = running
@@ -292,11 +294,11 @@ class LocalEngine:
         groups.limit(self._cgroups, slot.name, task.limits, weight=TASK_WEIGHT)
         shown = show(task.image, slot.directory, task.tenant, task.limits.disk_mb) if task.image else []
         bound = [Mount(bind.source, bind.target, bind.writable) for bind in task.binds]
-        limits = _own_limits(self._cgroups, slot)
+        limits = own_limits(self._cgroups, slot)
         view = View(
             (*shown, *bound, *limits), task.env, task.directory, self._etc, task.limits.disk_mb, task.network
         )
-        launch = self._launch_of(slot, task.tenant, task.limits, stays=True)
+        launch = launch_of(self._cgroups, slot, task.tenant, task.limits, stays=True)
         reader, writer = os.pipe()
         try:
             process = await spawn(view, launch, task.command, slot.directory / "status", writer)
@@ -317,14 +319,3 @@ class LocalEngine:
         if status and not limit:
             return Exit(status, groups.limit_hit(self._cgroups, slot.name))
         return Exit(_KILLED, limit) if limit else Exit(status)
-
-
-def _own_limits(cgroups: Cgroups, slot: Slot) -> list[Mount]:
-    """Where Node, Java and others look for how much memory and CPU they have, to make their heaps fit."""
-    return [Mount(path, target) for path, target in groups.shown(cgroups, slot.name)]
-
-
-def _hard_limit() -> int:
-    """Open files hostd itself may have: not every container lets root give more than that."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return 1 << 20 if hard == resource.RLIM_INFINITY else hard

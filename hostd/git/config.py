@@ -8,6 +8,7 @@ from hostd.command import PATH, Command
 
 PACK_LIMIT = 512 * 1024 * 1024  # bytes a client may send in one push
 MEMORY_LIMIT = 2 * 1024 * 1024 * 1024  # address space of one git child, mapped packs included
+CPU_LIMIT = 300  # seconds of work of one git child: 100 KB of deltas can stand for terabytes
 HOOKS = Path(__file__).with_name("hooks")
 
 _SETTINGS: Mapping[str, str] = {
@@ -56,5 +57,5 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def git(*words: str, env: Mapping[str, str]) -> Command:
-    """A git child whose memory has an end (a 66 KB delta bomb wants 1 GB otherwise)."""
-    return Command(("git", *words), env, memory=MEMORY_LIMIT)
+    """A git child whose memory and work have an end (a 66 KB delta bomb wants 1 GB otherwise)."""
+    return Command(("git", *words), env, memory=MEMORY_LIMIT, cpu_seconds=CPU_LIMIT)

@@ -8,22 +8,23 @@ Files get a modification time made from their content: equal content, equal time
 caches stay valid over pushes, ETags made from times are ETags of content, and layers are reproducible.
 """
 
+import asyncio
 import itertools
 import os
 import shutil
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hostd import command, files
 from hostd.errors import BuildFailed, Invalid, LimitExceeded, Unavailable
-from hostd.git.config import environment
+from hostd.git.config import environment, git
+from hostd.git.listing import TOTAL_LIMIT, list_files, too_large
 from hostd.git.reading import Change, Entry, Reader
 from hostd.model.source import Source
 
-FILES_LIMIT = 100_000
-FILE_SIZE_LIMIT = 100 * 1024 * 1024
+CHANGES_LIMIT = 2000  # files that are written one by one; git is faster at more
 DEPTH_LIMIT = 64
 NAME_LIMIT = 255
 FOLD_AT = 0.1  # of the base's files
@@ -66,8 +67,9 @@ async def export(objects: Objects, commit: str, sources: Path, owner: int) -> So
             return Source(commit, tree, (await _whole(objects, reader, tree, sources, owner),))
         delta = sources / f"delta-{base[:12]}-{tree}"
         if not delta.is_dir():
-            changes = list(itertools.islice(reader.changes(base, tree), FILES_LIMIT + 1))
-            if len(changes) > max(500, _count(sources, base) // 2):
+            most = min(CHANGES_LIMIT, max(500, _count(sources, base) // 2))
+            changes = list(itertools.islice(reader.changes(base, tree), most + 1))
+            if len(changes) > most:
                 return Source(commit, tree, (await _whole(objects, reader, tree, sources, owner),))
             _write_delta(reader, tree, changes, delta, owner)
         return Source(commit, tree, (delta, sources / f"base-{base}"))
@@ -114,26 +116,36 @@ def _needs_git(reader: Reader, tree: str) -> bool:
 
 async def _whole(objects: Objects, reader: Reader, tree: str, sources: Path, owner: int) -> Path:
     """Write all of `tree` and make it the base."""
-    entries = list(itertools.islice(reader.entries(tree), FILES_LIMIT + 1))
-    _check(entries)
+    entries = await list_files(tree, objects.env())
+    for entry in entries:
+        _check_entry(entry)
     partial, target = sources / f"partial-{tree}-{os.getpid()}", sources / f"base-{tree}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(mode=0o755, parents=True)
-    partial.chmod(0o755)
-    env = objects.env() | {
-        "GIT_WORK_TREE": str(partial),
-        "GIT_INDEX_FILE": str(partial.with_suffix(".index")),
-    }
-    result = await command.run(command.Command(("git", "read-tree", "-u", "--reset", tree), env, cwd=partial))
-    partial.with_suffix(".index").unlink(missing_ok=True)
-    if result.status != 0:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise _failure(result.output)
-    _check_pointers(partial, entries)
-    _adopt(partial, entries, owner)
-    partial.rename(target)
+    try:
+        await _check_out(objects, tree, partial)
+        await asyncio.to_thread(_check_pointers, partial, entries)
+        await asyncio.to_thread(_adopt, partial, entries, owner)
+        partial.rename(target)
+    except BaseException:
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True))
+        raise
     files.replace(sources / "base", f"{tree} {len(entries)}\n".encode())
     return target
+
+
+async def _check_out(objects: Objects, tree: str, place: Path) -> None:
+    _make_empty(place)
+    index = place.with_suffix(".index")
+    env = objects.env() | {"GIT_WORK_TREE": str(place), "GIT_INDEX_FILE": str(index)}
+    result = await command.run(replace(git("read-tree", "-u", "--reset", tree, env=env), cwd=place))
+    index.unlink(missing_ok=True)
+    if result.status != 0:
+        raise _failure(result.output)
+
+
+def _make_empty(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(mode=0o755, parents=True)
+    place.chmod(0o755)
 
 
 def _failure(output: str) -> Exception:
@@ -142,13 +154,6 @@ def _failure(output: str) -> Exception:
     return BuildFailed(
         f"the tree could not be written: {output.strip().splitlines()[-1][:200] if output else '?'}"
     )
-
-
-def _check(entries: Sequence[Entry]) -> None:
-    if len(entries) > FILES_LIMIT:
-        raise LimitExceeded(f"too many files (more than {FILES_LIMIT})", hint="leave out what is generated")
-    for entry in entries:
-        _check_entry(entry)
 
 
 def _check_entry(entry: Entry) -> None:
@@ -197,11 +202,13 @@ def _write_delta(reader: Reader, tree: str, changes: Sequence[Change], delta: Pa
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(mode=0o755)
     os.chown(partial, owner, owner)
-    root = os.fsencode(partial)
+    root, total = os.fsencode(partial), 0
     try:
         for change in changes:
             if change.new:
-                _write(reader, root, change.new, owner)
+                total += _write(reader, root, change.new, owner)
+            if total > TOTAL_LIMIT:
+                raise too_large()
         for path in _whiteouts(
             reader, tree, [change.old for change in changes if change.old and not change.new]
         ):
@@ -215,7 +222,8 @@ def _write_delta(reader: Reader, tree: str, changes: Sequence[Change], delta: Pa
     partial.rename(delta)
 
 
-def _write(reader: Reader, root: bytes, entry: Entry, owner: int) -> None:
+def _write(reader: Reader, root: bytes, entry: Entry, owner: int) -> int:
+    """Write one file; its size in bytes."""
     path = os.path.join(root, entry.path)  # noqa: PTH118
     _parents(root, entry.path, owner)
     content = reader.content(entry.sha)
@@ -229,6 +237,7 @@ def _write(reader: Reader, root: bytes, entry: Entry, owner: int) -> None:
         os.chmod(path, 0o755 if entry.mode & 0o100 else 0o644)  # noqa: PTH101
     os.chown(path, owner, owner, follow_symlinks=False)
     os.utime(path, (_time(entry.sha), _time(entry.sha)), follow_symlinks=False)
+    return len(content)
 
 
 def _parents(root: bytes, path: bytes, owner: int) -> None:

@@ -10,9 +10,13 @@ from pathlib import Path
 from types import TracebackType
 
 from dulwich.diff_tree import tree_changes
-from dulwich.object_store import BaseObjectStore, DiskObjectStore, OverlayObjectStore, iter_tree_contents
-from dulwich.objects import Blob, Commit, ObjectID, Tag, Tree
+from dulwich.object_store import BaseObjectStore, DiskObjectStore, OverlayObjectStore
+from dulwich.objects import Blob, Commit, ObjectID, Tag, Tree, TreeEntry
 from dulwich.refs import DiskRefsContainer
+
+from hostd.errors import LimitExceeded
+
+CHANGES_LIMIT = 100_000  # directories included
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,11 @@ class Entry:
     def submodule(self) -> bool:
         """True for a gitlink."""
         return stat.S_IFMT(self.mode) == 0o160000
+
+    @property
+    def directory(self) -> bool:
+        """True for a tree."""
+        return stat.S_ISDIR(self.mode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +90,15 @@ class Reader:
         assert isinstance(found, Commit)
         return str(found.message, errors="replace").strip().partition("\n")[0][:72]
 
-    def entries(self, tree: str) -> Iterator[Entry]:
-        """Every file, link and submodule of a tree, depth first."""
-        for entry in iter_tree_contents(self.objects, ObjectID(tree.encode())):
-            assert entry.path is not None and entry.mode is not None and entry.sha is not None
-            yield Entry(entry.path, entry.mode, entry.sha)
-
     def changes(self, old: str, new: str) -> Iterator[Change]:
-        """The paths that differ between two trees."""
+        """The paths that differ between two trees, but not directories. Raises LimitExceeded for endless trees."""
         pair = (ObjectID(old.encode()), ObjectID(new.encode()))
-        for change in tree_changes(self.objects, *pair):
-            yield Change(
-                *(
-                    Entry(side.path, side.mode, side.sha)
-                    if side and side.path and side.mode and side.sha
-                    else None
-                    for side in (change.old, change.new)
-                )
-            )
+        for number, change in enumerate(tree_changes(self.objects, *pair, include_trees=True)):
+            if number == CHANGES_LIMIT:
+                raise LimitExceeded("too many directories", hint="leave out what is generated")
+            sides = [_entry(change.old), _entry(change.new)]
+            if any(sides):
+                yield Change(*sides)
 
     def content(self, sha: bytes) -> bytes:
         """A blob's bytes."""
@@ -124,3 +124,10 @@ class Reader:
             except KeyError:
                 return None
         return Entry(path, mode, sha)
+
+
+def _entry(side: TreeEntry | None) -> Entry | None:
+    """One side of a change, unless nothing or a directory is there."""
+    if side is None or side.path is None or side.mode is None or side.sha is None or stat.S_ISDIR(side.mode):
+        return None
+    return Entry(side.path, side.mode, side.sha)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hostd import command
 from hostd.command import PIPE
-from hostd.errors import HostdError, LimitExceeded
+from hostd.errors import HostdError, LimitExceeded, Unavailable
 from hostd.git.config import environment, git
 from hostd.git.head import Head
 from hostd.git.report import Report
@@ -23,6 +23,7 @@ from hostd.model.push import RefUpdate
 
 UNPACKED_LIMIT = 1024 * 1024 * 1024  # bytes of all objects of a push, inflated
 OBJECT_LIMIT = 100 * 1024 * 1024  # bytes of one file
+RECORD_LIMIT = 16 * 1024 * 1024  # bytes of one commit, tag or directory, which are read as a whole
 OBJECTS_LIMIT = 1_000_000
 DECISION_LIMIT = 3600.0  # seconds a gate may take; builds have limits of their own below it
 COMPLAINT_LIMIT = 4096  # bytes of what git says to its operator that are kept
@@ -58,7 +59,7 @@ class Session:
         self._process: asyncio.subprocess.Process | None = None
         self._conversation: asyncio.Task[None] | None = None
         self._complaints: asyncio.Task[bytes] | None = None
-        self._control, self._lines, self._status = (os.pipe() for _ in range(3))
+        self._transports: list[asyncio.BaseTransport] = []
 
     @property
     def accepted(self) -> set[str]:
@@ -67,26 +68,26 @@ class Session:
 
     async def open(self) -> None:
         """Start git. Raises Unavailable if it is not installed."""
-        env = environment(
-            {
-                "HOSTD_CONTROL": str(self._control[1]),
-                "HOSTD_LINES": str(self._lines[0]),
-                "HOSTD_STATUS": str(self._status[0]),
-            }
-        )
+        control, lines, status = os.pipe(), os.pipe(), os.pipe()
+        inherited, ours = (control[1], lines[0], status[0]), (control[0], lines[1], status[1])
+        names = ("HOSTD_CONTROL", "HOSTD_LINES", "HOSTD_STATUS")
+        env = environment(dict(zip(names, map(str, inherited), strict=True)))
         flags = ("--stateless-rpc",) if self._stateless else ()
         asked = git("receive-pack", *flags, str(self._repository), env=env)
-        inherited = (self._control[1], self._lines[0], self._status[0])
         try:
             self._process = await command.spawn(
                 asked, stdin=PIPE, stdout=PIPE, stderr=PIPE, pass_fds=inherited
             )
+        except BaseException:
+            for descriptor in ours:
+                os.close(descriptor)
+            raise
         finally:
             for descriptor in inherited:
                 os.close(descriptor)
         assert self._process.stderr
-        self._conversation = asyncio.create_task(self._converse())
         self._complaints = asyncio.create_task(_last_of(self._process.stderr))
+        self._conversation = asyncio.create_task(self._converse(*(await self._connect(*ours))))
 
     async def feed(self, body: AsyncIterable[bytes]) -> None:
         """Give git the whole request. What comes after git has ended is read and dropped, so that the client
@@ -123,6 +124,8 @@ class Session:
         if self._conversation:
             self._conversation.cancel()
             await asyncio.gather(self._conversation, return_exceptions=True)
+        for transport in self._transports:
+            transport.close()
         if self._process and self._process.returncode is None:
             assert self._process.stdin and self._process.stdout
             self._process.stdin.close()
@@ -135,11 +138,25 @@ class Session:
         if self._complaints:
             await self._complaints
 
-    async def _converse(self) -> None:
+    async def _connect(
+        self, control: int, lines: int, status: int
+    ) -> tuple[asyncio.StreamReader, asyncio.WriteTransport, asyncio.WriteTransport]:
+        """Our ends of the pipes, none of which ever blocks the loop: what the hook has not read waits in memory."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        files = [os.fdopen(control, "rb"), os.fdopen(lines, "wb"), os.fdopen(status, "wb")]
+        reading, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), files[0])
+        saying, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, files[1])
+        answering, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, files[2])
+        self._transports += [reading, saying, answering]
+        return reader, saying, answering
+
+    async def _converse(
+        self, control: asyncio.StreamReader, lines: asyncio.WriteTransport, status: asyncio.WriteTransport
+    ) -> None:
         """The hostd side of the hook."""
-        lines, status = await _writer(self._lines[1]), await _writer(self._status[1])
         try:
-            received = await _read_control(self._control[0], self._repository)
+            received = await _read_control(control, self._repository)
             if received is None:
                 return  # git refused the push before the hook
             status.write(b"0\n" if await self._ask(received, lines) else b"1\n")
@@ -164,9 +181,11 @@ class Session:
         return True
 
 
-async def _read_control(descriptor: int, repository: Path) -> Received | None:
+async def _read_control(control: asyncio.StreamReader, repository: Path) -> Received | None:
     """The hook's pid and refs; quarantine and options come from its environment. None if no hook ran."""
-    text = await _until(descriptor, b"\n.\n")
+    text = b""
+    while not text.endswith(b"\n.\n") and (data := await control.read(65536)):
+        text += data
     if not text.endswith(b".\n"):
         return None
     pid, *rows = text.decode(errors="replace").split("\n")[:-2]  # ref names may hold other line separators
@@ -186,13 +205,6 @@ def _environment_of(pid: int) -> dict[bytes, bytes]:
     return dict(item.partition(b"=")[::2] for item in raw.split(b"\0"))
 
 
-async def _writer(descriptor: int) -> asyncio.WriteTransport:
-    """The writing end of a pipe that never blocks the loop; what the other side has not read waits in memory."""
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(descriptor, "wb"))
-    return transport
-
-
 async def _last_of(stream: asyncio.StreamReader) -> bytes:
     """Read to the end, so that git never waits for a reader; the last COMPLAINT_LIMIT bytes."""
     kept = b""
@@ -201,42 +213,33 @@ async def _last_of(stream: asyncio.StreamReader) -> bytes:
     return kept
 
 
-async def _until(descriptor: int, ending: bytes) -> bytes:
-    """Read until `ending` or the end of the pipe."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    transport, _ = await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb")
-    )
-    try:
-        data = b""
-        while not data.endswith(ending) and (chunk := await reader.read(65536)):
-            data += chunk
-        return data
-    finally:
-        transport.close()
-
-
 async def _check_sizes(received: Received) -> None:
     """Refuse a push that inflates past the limits: `receive.maxInputSize` only counts packed bytes."""
     if received.quarantine is None:
         return
     env = environment({"GIT_DIR": str(received.repository), "GIT_OBJECT_DIRECTORY": str(received.quarantine)})
     words = ("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectsize) %(objecttype)")
-    total = count = largest = 0
+    total = count = largest = longest = 0
 
     def add(line: str) -> None:
-        nonlocal total, count, largest
+        nonlocal total, count, largest, longest
         size, _, kind = line.partition(" ")
         if size.isdigit():
             total, count = total + int(size), count + 1
             largest = max(largest, int(size) if kind == "blob" else 0)
+            longest = max(longest, int(size) if kind != "blob" else 0)
 
-    await command.run(git(*words, env=env), add)
+    result = await command.run(git(*words, env=env), add)
+    if result.status != 0:
+        raise Unavailable(f"git could not measure this push (status {result.status})")
     if largest > OBJECT_LIMIT:
         raise LimitExceeded(
             f"a file of {_mib(largest)} in this push; the limit is {_mib(OBJECT_LIMIT)} per file",
             hint="keep big files in object storage; git rm it and amend, or git filter-repo if it is in the history",
+        )
+    if longest > RECORD_LIMIT:
+        raise LimitExceeded(
+            f"a commit, tag or directory of {_mib(longest)} in this push; the limit is {_mib(RECORD_LIMIT)}"
         )
     if total > UNPACKED_LIMIT or count > OBJECTS_LIMIT:
         raise LimitExceeded(f"unpacked size {_mib(total)} in {count} objects exceeds {_mib(UNPACKED_LIMIT)}")

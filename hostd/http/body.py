@@ -6,6 +6,7 @@ import zlib
 from collections.abc import AsyncIterator
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from hostd.errors import Invalid, LimitExceeded
 
@@ -24,7 +25,7 @@ class Body:
     async def pieces(self) -> AsyncIterator[bytes]:
         """All of it, as it comes.
 
-        Raises Invalid for broken gzip and for a client that stops sending, LimitExceeded past the limit.
+        Raises Invalid for broken gzip and a client that stops sending, LimitExceeded past the limit.
         """
         total = 0
         async for piece in _inflated(self._arriving) if self._gzipped else self._arriving:
@@ -50,6 +51,8 @@ async def _arriving(request: Request) -> AsyncIterator[bytes]:
             return
         except TimeoutError as error:
             raise Invalid(f"nothing came for {SILENCE:.0f} s") from error
+        except ClientDisconnect as error:
+            raise Invalid("the client hung up") from error
         yield piece
 
 

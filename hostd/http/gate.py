@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.security import HTTPBearer
 
 from hostd.control.access import Action, authorize
 from hostd.control.apps import find_app
 from hostd.control.logs import LogBook
 from hostd.control.platform import Platform
+from hostd.control.previews import environment_of
 from hostd.errors import Forbidden
 from hostd.http.auth import Door
-from hostd.model.app import App, User
+from hostd.model.app import App, Environment, User
+from hostd.model.push import NAME_LIMIT
 
 
 class Open(Enum):
@@ -46,6 +48,7 @@ POLICY: Mapping[tuple[str, str], Action | Open] = {
     ("GET", "/api/v1/apps"): Action.LIST_APPS,
     ("POST", "/api/v1/apps"): Action.CREATE_APP,
     ("GET", "/api/v1/apps/{app}"): Action.SEE_APP,
+    ("PATCH", "/api/v1/apps/{app}"): Action.CHANGE_APP,
     ("DELETE", "/api/v1/apps/{app}"): Action.DESTROY_APP,
     ("GET", "/api/v1/apps/{app}/releases"): Action.SEE_APP,
     ("GET", "/api/v1/apps/{app}/releases/{number}"): Action.SEE_APP,
@@ -57,6 +60,14 @@ POLICY: Mapping[tuple[str, str], Action | Open] = {
     ("GET", "/api/v1/apps/{app}/config"): Action.READ_CONFIG,
     ("PATCH", "/api/v1/apps/{app}/config"): Action.CHANGE_CONFIG,
     ("GET", "/api/v1/apps/{app}/logs"): Action.READ_LOGS,
+    ("GET", "/api/v1/apps/{app}/previews"): Action.SEE_APP,
+    ("POST", "/api/v1/apps/{app}/previews"): Action.PUSH,
+    ("DELETE", "/api/v1/apps/{app}/previews"): Action.MANAGE_PREVIEWS,
+    ("GET", "/api/v1/apps/{app}/previews/settings"): Action.SEE_APP,
+    ("PATCH", "/api/v1/apps/{app}/previews/settings"): Action.MANAGE_PREVIEWS,
+    ("GET", "/api/v1/apps/{app}/previews/config"): Action.READ_CONFIG,
+    ("PATCH", "/api/v1/apps/{app}/previews/config"): Action.CHANGE_CONFIG,
+    ("POST", "/api/v1/apps/{app}/promote"): Action.PROMOTE,
 }
 
 
@@ -111,9 +122,21 @@ def _app(caller: Annotated[Caller, Depends(pass_gate)]) -> App:
     return caller.app
 
 
+async def _environment(
+    app: Annotated[App, Depends(_app)],
+    platform: Annotated[Platform, Depends(platform)],
+    preview: Annotated[
+        str | None,
+        Query(max_length=NAME_LIMIT, description="Of the preview of this branch; else of production."),
+    ] = None,
+) -> Environment:
+    return await environment_of(platform, app, preview)
+
+
 Works = Annotated[Platform, Depends(platform)]
 Logs = Annotated[LogBook, Depends(logbook)]
 Actor = Annotated[User, Depends(_actor)]
 TheApp = Annotated[App, Depends(_app)]
+TheEnvironment = Annotated[Environment, Depends(_environment)]
 PREFIX = "/api/v1"
 GATE = [Depends(pass_gate)]

@@ -5,10 +5,12 @@ would never read why it was refused.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
 from hostd.control.access import Action
@@ -28,9 +30,25 @@ FETCH_LIMIT = 64 * 1024 * 1024  # bytes of a fetch request, inflated
 NO_CACHE = {"Cache-Control": "no-cache, max-age=0, must-revalidate", "X-Accel-Buffering": "no"}
 
 
+class GitRoute(APIRoute):
+    """A route whose failures are plain text."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's way to wrap a route."""
+        handle = super().get_route_handler()
+
+        async def handle_or_refuse(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except HostdError as error:
+                return _refusal(error)
+
+        return handle_or_refuse
+
+
 def git_routes(platform: Platform, door: Door) -> APIRouter:
-    """The routes below /NAME.git/. Errors are plain text: git shows it to the pusher."""
-    routes = APIRouter(include_in_schema=False)
+    """The routes below /NAME.git/."""
+    routes = APIRouter(include_in_schema=False, route_class=GitRoute)
     at_once = asyncio.Semaphore(16)
 
     @routes.get("/{name}.git/info/refs")
@@ -39,8 +57,6 @@ def git_routes(platform: Platform, door: Door) -> APIRouter:
         if service not in SERVICES:
             return _plain(403, "dumb HTTP is off" if not service else "unknown service")
         found = await _enter(platform, door, request, name, SERVICES[service])
-        if isinstance(found, Response):
-            return found
         protocol = request.headers.get("git-protocol", "") if service == "git-upload-pack" else ""
         repository = platform.repositories.path(found[0])
         refs = await fetch.advertise(repository, service.removeprefix("git-"), protocol)
@@ -49,14 +65,9 @@ def git_routes(platform: Platform, door: Door) -> APIRouter:
     @routes.post("/{name}.git/git-upload-pack")
     async def upload(name: str, request: Request) -> Response:
         found = await _enter(platform, door, request, name, Action.PULL)
-        if isinstance(found, Response):
-            return found
         if refusal := _check_type(request, "git-upload-pack"):
             return refusal
-        try:
-            body = b"".join([chunk async for chunk in Body(request, FETCH_LIMIT).pieces()])
-        except HostdError as error:
-            return _refusal(error)
+        body = b"".join([piece async for piece in Body(request, FETCH_LIMIT).pieces()])
         answer = fetch.upload(
             platform.repositories.path(found[0]),
             _once(body),
@@ -68,8 +79,6 @@ def git_routes(platform: Platform, door: Door) -> APIRouter:
     @routes.post("/{name}.git/git-receive-pack")
     async def receive(name: str, request: Request) -> Response:
         found = await _enter(platform, door, request, name, Action.PUSH)
-        if isinstance(found, Response):
-            return found
         if refusal := _check_type(request, "git-receive-pack"):
             return refusal
         receiving, body = Receiving(platform, *found, stateless=True), Body(request, PACK_LIMIT)
@@ -82,15 +91,11 @@ def git_routes(platform: Platform, door: Door) -> APIRouter:
             return Response(
                 fatal(error.message, error.hint), media_type=PushResponse.media_type, headers=NO_CACHE
             )
-        except HostdError as error:
-            return _refusal(error)
         return PushResponse(receiving)
 
     @routes.api_route("/{name}.git/info/lfs/{rest:path}", methods=["GET", "POST", "PUT"])
     async def lfs(name: str, rest: str, request: Request) -> Response:
-        found = await _enter(platform, door, request, name, Action.PULL)
-        if isinstance(found, Response):
-            return found
+        await _enter(platform, door, request, name, Action.PULL)
         return JSONResponse({"message": NO_LFS}, 501, media_type="application/vnd.git-lfs+json")
 
     return routes
@@ -124,17 +129,15 @@ async def _disconnected(receive: Receive) -> None:
 
 async def _enter(
     platform: Platform, door: Door, request: Request, name: str, action: Action
-) -> tuple[App, User] | Response:
-    """The App and who asks, or the refusal. Without a token the answer is 401, so that git asks for one."""
+) -> tuple[App, User]:
+    """The App and who asks."""
     address = request.client.host if request.client else ""
-    try:
-        user = await door.user(request.headers.get("authorization"), address)
-        return await find_app(platform, user, action, name), user
-    except HostdError as error:
-        return _refusal(error)
+    user = await door.user(request.headers.get("authorization"), address)
+    return await find_app(platform, user, action, name), user
 
 
 def _refusal(error: HostdError) -> Response:
+    """In plain text, which git shows to the pusher; without a token 401, so that git asks for one."""
     challenge = {"WWW-Authenticate": 'Basic realm="hostd", charset="UTF-8"'}
     headers = challenge if isinstance(error, Unauthorized) else {}
     return _plain(error.http_status, "\n".join(filter(None, (error.message, error.hint))), headers)

@@ -8,8 +8,10 @@ from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from hostd.control.apps import AppDetails
+from hostd.control.previews import PreviewDetails
 from hostd.model.build import Build
 from hostd.model.instance import ProcessStatus
+from hostd.model.preview import DAYS_LIMIT, PASSWORD_LONGEST, PreviewSettings
 from hostd.model.release import Release
 
 
@@ -43,6 +45,26 @@ class NewApp(Taken):
     """An App to create."""
 
     name: StrictStr = Field(examples=["shop"])
+
+
+class AppChanges(Taken):
+    """What changes of an App."""
+
+    production_branch: Text = Field(min_length=1, max_length=250, examples=["main"])
+
+
+class ThePreview(Taken):
+    """A Preview, by its branch or its name."""
+
+    branch: Text = Field(min_length=1, max_length=250, examples=["feature/login"])
+
+
+class PreviewSettingsChanges(Taken):
+    """What changes for all Previews of an App; what is not there stays. A password of "" takes it away."""
+
+    enabled: StrictBool | None = Field(None, examples=[True])
+    days: StrictInt | None = Field(None, ge=1, le=DAYS_LIMIT, examples=[7])
+    password: Text | None = Field(None, max_length=PASSWORD_LONGEST, examples=["correct horse battery"])
 
 
 class NewToken(Taken):
@@ -133,6 +155,46 @@ class AppInfo(AppShown):
 
     release: str | None = Field(examples=["v12"])
     formation: Mapping[str, int] = Field(examples=[{"web": 1}])
+
+
+class PreviewShown(BaseModel):
+    """A Preview."""
+
+    name: str = Field(examples=["feature-login-0d9c2b6a"])
+    branch: str = Field(examples=["feature/login"])
+    url: str = Field(examples=["http://feature-login-0d9c2b6a--shop.localhost:8080"])
+    release: str | None = Field(examples=["v3"])
+    commit: str | None = Field(examples=["1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"])
+    last_push: datetime
+    expires: datetime
+
+    @staticmethod
+    def of(details: PreviewDetails) -> "PreviewShown":
+        """The Preview as it is shown."""
+        return PreviewShown(
+            name=details.environment.name,
+            branch=details.environment.branch,
+            url=details.url,
+            release=details.release.name if details.release else None,
+            commit=details.release.commit if details.release else None,
+            last_push=details.last_push,
+            expires=details.expires,
+        )
+
+
+class PreviewSettingsShown(BaseModel):
+    """What holds for all Previews of an App. The password itself is nowhere."""
+
+    enabled: bool = Field(examples=[True])
+    days: int = Field(examples=[7])
+    has_password: bool = Field(examples=[False])
+
+    @staticmethod
+    def of(settings: PreviewSettings) -> "PreviewSettingsShown":
+        """The settings as they are shown."""
+        return PreviewSettingsShown(
+            enabled=settings.enabled, days=settings.days, has_password=bool(settings.password)
+        )
 
 
 class ReleaseShown(BaseModel):

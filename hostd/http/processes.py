@@ -6,11 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Query
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
-from hostd.control.apps import production_of
 from hostd.control.config import change_config, config_of
 from hostd.control.logs import LINES_LIMIT
 from hostd.control.scale import processes_of, scale
-from hostd.http.gate import GATE, PREFIX, Actor, Logs, TheApp, Works
+from hostd.http.gate import GATE, PREFIX, Actor, Logs, TheApp, TheEnvironment, Works
 from hostd.http.models import ConfigChanges, FormationChanges, ProcessShown, ReleaseShown
 from hostd.http.streaming import log_stream, streamed
 
@@ -18,43 +17,50 @@ router = APIRouter(prefix=PREFIX, tags=["processes"], dependencies=GATE)
 
 
 @router.get("/apps/{app}/processes")
-async def list_processes(the_app: TheApp, platform: Works) -> Sequence[ProcessShown]:
+async def list_processes(environment: TheEnvironment, platform: Works) -> Sequence[ProcessShown]:
     """Every Instance and its state."""
-    return [ProcessShown.of(status) for status in await processes_of(platform, the_app)]
+    return [ProcessShown.of(status) for status in processes_of(platform, environment)]
 
 
 @router.patch("/apps/{app}/formation", response_class=StreamingResponse)
 async def change_formation(
-    actor: Actor, the_app: TheApp, platform: Works, changes: Annotated[FormationChanges, Body()]
+    actor: Actor,
+    the_app: TheApp,
+    environment: TheEnvironment,
+    platform: Works,
+    changes: Annotated[FormationChanges, Body()],
 ) -> StreamingResponse:
     """Run so many Instances of these process types. Answers with NDJSON lines, then the whole Formation."""
     return await streamed(
-        platform, lambda transcript: scale(platform, the_app, actor, changes, transcript), dict
+        platform, lambda transcript: scale(platform, the_app, environment, actor, changes, transcript), dict
     )
 
 
 @router.get("/apps/{app}/config")
-async def get_config(the_app: TheApp, platform: Works) -> Mapping[str, str]:
+async def get_config(environment: TheEnvironment, platform: Works) -> Mapping[str, str]:
     """The ConfigVars with their values."""
-    return await config_of(platform, the_app)
+    return await config_of(platform, environment)
 
 
 @router.patch("/apps/{app}/config", response_class=StreamingResponse)
 async def patch_config(
-    actor: Actor, the_app: TheApp, platform: Works, changes: Annotated[ConfigChanges, Body()]
+    actor: Actor,
+    the_app: TheApp,
+    environment: TheEnvironment,
+    platform: Works,
+    changes: Annotated[ConfigChanges, Body()],
 ) -> StreamingResponse:
     """Set ConfigVars; null unsets. Answers with NDJSON lines, then the new Release, or null if none was needed."""
     return await streamed(
         platform,
-        lambda transcript: change_config(platform, the_app, actor, changes, transcript),
+        lambda transcript: change_config(platform, the_app, environment, actor, changes, transcript),
         lambda release: ReleaseShown.of(release).model_dump(mode="json") if release else None,
     )
 
 
 @router.get("/apps/{app}/logs", response_class=PlainTextResponse)
 async def logs(
-    the_app: TheApp,
-    platform: Works,
+    environment: TheEnvironment,
     book: Logs,
     lines: Annotated[int, Query(ge=0, le=LINES_LIMIT, examples=[100])] = 100,
     process: Annotated[
@@ -64,7 +70,7 @@ async def logs(
     accept: Annotated[str, Header()] = "",
 ) -> Response:
     """The last lines, oldest first; with `follow` also those to come, as server-sent events if accepted."""
-    label = (await production_of(platform, the_app)).label
+    label = environment.label
     if follow:
         return log_stream(book.follow(label, lines, process), "text/event-stream" in accept)
     found = await book.recent(label, lines, process)

@@ -12,9 +12,10 @@ def owner_of(app_id: int) -> int:
     return FIRST_OWNER + app_id
 
 
-def preview_label(app: str, name: str) -> str:
-    """The label of a Preview, and of its host. No label of production is like it: names of Apps have no `--`."""
-    return f"{name}--{app}"
+def label_of(app: str, environment: str) -> str:
+    """The label of an App's Environment; a Preview's is part of its host name. No two are alike: names of Apps and
+    Previews have no `--`."""
+    return f"{app}-{environment}" if environment == PRODUCTION else f"{environment}--{app}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +61,4 @@ class Environment:
     @property
     def label(self) -> str:
         """`shop-production`, `topic--shop`: unique on this installation, fit for names of things in the engine."""
-        return preview_label(self.app, self.name) if self.preview else f"{self.app}-{self.name}"
+        return label_of(self.app, self.name)

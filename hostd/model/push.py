@@ -114,6 +114,14 @@ def production_branch(current: str, updates: Sequence[RefUpdate], tips: Mapping[
     return "master" if never_pushed and branches == {"master"} else current
 
 
+def check_branch(branch: str) -> str:
+    """`branch`, if a branch may be called so. Raises Invalid."""
+    _check_refs([RefUpdate(ZERO, ZERO, f"refs/heads/{branch}")])
+    if not branch:
+        raise Invalid("a branch needs a name")
+    return branch
+
+
 def parse_options(options: Sequence[str]) -> Mapping[str, str]:
     """`-o key=value` of a push. Raises Invalid for too many, too long or unknown ones."""
     if len(options) > OPTIONS_LIMIT:

@@ -1,4 +1,5 @@
 -- One line per request, sent to hostd in datagrams. Never waits: what hostd cannot take stays in a bounded queue.
+local buffer = require "string.buffer"
 local ffi = require "ffi"
 local balancer = require "balancer"
 local lookup = require "lookup"
@@ -13,23 +14,28 @@ long sendto(int fd, const char *data, size_t size, int flags, const hostd_addres
 ]]
 local AF_UNIX, SOCK_DGRAM, SOCK_CLOEXEC, MSG_DONTWAIT = 1, 2, 524288, 64
 local DATAGRAM_BYTES = 32768
-local QUEUE_LIMIT = 20000  -- lines
-local SOON, LATER = 0.01, 0.25  -- seconds: between datagrams, and when hostd did not take one
+local QUEUE_LIMIT = 128  -- datagrams
+local SOON, LATER = 0.05, 0.25  -- seconds: between datagrams, and when hostd did not take one
 
 local _M = {}
 
 local socket, address
+local pending, lines = buffer.new(2 * DATAGRAM_BYTES), 0
 local queue, first, last = {}, 1, 0
-local dropped = 0
 local armed = false
 
-local function datagram()
-    local size, upto = 0, first - 1
-    while upto < last and size + #queue[upto + 1] <= DATAGRAM_BYTES do
-        upto = upto + 1
-        size = size + #queue[upto]
+local function close_datagram()
+    if lines == 0 then
+        return
     end
-    return table.concat(queue, "", first, upto), upto
+    if last - first >= QUEUE_LIMIT then
+        ngx.log(ngx.WARN, "records of requests lost: L10 dropped=", queue[first].lines)
+        queue[first] = nil
+        first = first + 1
+    end
+    last = last + 1
+    queue[last] = { data = pending:get(), lines = lines }
+    lines = 0
 end
 
 -- Send what there is. Returns whether all of it was taken.
@@ -38,19 +44,14 @@ function _M.flush()
         socket = C.socket(AF_UNIX, SOCK_DGRAM + SOCK_CLOEXEC, 0)
         address = ffi.new("hostd_address", AF_UNIX, require("start").directory .. "/requests.sock")
     end
+    close_datagram()
     while first <= last do
-        local data, upto = datagram()
+        local data = queue[first].data
         if C.sendto(socket, data, #data, MSG_DONTWAIT, address, ffi.sizeof(address)) < 0 then
             return false
         end
-        for index = first, upto do
-            queue[index] = nil
-        end
-        first = upto + 1
-    end
-    if dropped > 0 then
-        ngx.log(ngx.WARN, "records of requests lost: L10 dropped=", dropped)
-        dropped = 0
+        queue[first] = nil
+        first = first + 1
     end
     return true
 end
@@ -62,27 +63,21 @@ local function on_timer(premature)
     end
 end
 
-local function add(line)
-    if last - first >= QUEUE_LIMIT then
-        queue[first] = nil
-        first = first + 1
-        dropped = dropped + 1
-    end
-    last = last + 1
-    queue[last] = line
-    if not armed then
-        armed = ngx.timer.at(SOON, on_timer)
-    end
-end
-
--- log phase: code, App, Environment and Release, then what nginx has written down in $record. Tabs part the fields: nginx lets
--- none through in a request line.
+-- log phase: code, App, Environment and Release, then what nginx has written down in $record. Tabs part the fields:
+-- nginx lets none through in a request line.
 function _M.log()
     local ctx = ngx.ctx
     balancer.done(ctx)
     local entry = ctx.entry or lookup.entry()
-    local code = ctx.code or pauses.code(ctx) or ""
-    add(code .. "\t" .. (entry and entry.label or "\t\t") .. "\t" .. ngx.var.record)
+    local label = entry and entry.label or "\t\t"
+    pending:put(ctx.code or pauses.code(ctx) or "", "\t", label, "\t", ngx.var.record)
+    lines = lines + 1
+    if #pending >= DATAGRAM_BYTES then
+        close_datagram()
+    end
+    if not armed then
+        armed = ngx.timer.at(SOON, on_timer)
+    end
 end
 
 return _M

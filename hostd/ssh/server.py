@@ -4,9 +4,9 @@ Everything but git is off: no terminal, no forwarding of ports, sockets, agents 
 """
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from hostd.ssh.session import GitSession
 
 PROBE_SECONDS = 30.0  # between questions whether the client is still there
 STOP_SECONDS = 30.0  # for pushes that are past their commit point
+LEAVE_SECONDS = 3.0  # for clients to go, once told how it ended
 HINT = "hostd knows none of your SSH keys. Add one: hostd keys add"
 
 
@@ -35,7 +36,7 @@ class Limits:
     sessions: int = 10
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def serving(
     platform: Platform, listener: socket.socket, host_key: Path, limits: Limits = Limits()
 ) -> AsyncIterator[None]:
@@ -120,8 +121,16 @@ class Guests:
             await asyncio.wait(tasks, timeout=STOP_SECONDS)
             for task in tasks:
                 task.cancel()
+            await self._see_off()
         for guest in list(self._inside):
             guest.show_out()
+
+    async def _see_off(self) -> None:
+        """Let clients leave by themselves: to one that is cut off, also a push that went well has failed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                for guest in list(self._inside):
+                    await guest.left()
 
 
 class Guest(asyncssh.SSHServer):
@@ -175,6 +184,11 @@ class Guest(asyncssh.SSHServer):
         """End the connection if nothing has moved for long."""
         if asyncio.get_running_loop().time() - self._moved > self._house.limits.idle_seconds:
             self.show_out()
+
+    async def left(self) -> None:
+        """Return once the connection has ended."""
+        assert self._connection
+        await self._connection.wait_closed()
 
     def show_out(self) -> None:
         """End the connection."""

@@ -65,3 +65,13 @@ def test_files_decide_the_buildpack(tmp_path: Path, files: list[str], buildpack:
 def test_a_directory_with_the_name_of_a_manifest_is_no_manifest(tmp_path: Path) -> None:
     (tmp_path / "package.json").mkdir()
     assert chosen(tmp_path) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("package", "buildpack"),
+    [('{"scripts": {"build": "vite build"}}', "python"), ('{"scripts": {"start": "node x.js"}}', "node")],
+)
+def test_a_django_project_with_assets_is_python(tmp_path: Path, package: str, buildpack: str) -> None:
+    (tmp_path / "manage.py").touch()
+    (tmp_path / "package.json").write_text(package)
+    assert chosen(tmp_path)[0] == buildpack

@@ -201,7 +201,7 @@ def test_help_is_there_for_every_command(nobody: Person) -> None:
     shown = nobody.run("--help").stdout
     for (
         command
-    ) in "login logout whoami apps logs ps releases rollback config open doctor tokens git serve".split():
+    ) in "login logout whoami apps logs ps releases rollback config open doctor tokens keys git serve".split():
         assert command in shown
         nobody.run(command, "--help")
     assert nobody.run("version").stdout.startswith("hostd ")

@@ -26,7 +26,9 @@ def version_2(root: Path) -> Cgroups:
 def test_version_1_has_a_tree_for_each_controller(tmp_path: Path) -> None:
     found = version_1(tmp_path)
     assert found.version == 1
-    assert found.parents == tuple(tmp_path / name / "hostd-0badcafe" for name in ("memory", "pids", "cpu"))
+    assert found.parents == tuple(
+        tmp_path / name / "hostd-0badcafe" for name in ("memory", "pids", "cpu", "freezer")
+    )
 
 
 def test_version_2_has_one_tree(tmp_path: Path) -> None:

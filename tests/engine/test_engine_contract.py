@@ -109,6 +109,29 @@ async def test_an_instance_that_ignores_sigterm_is_killed_after_its_grace(
     assert (await end_of(engine, instance)).status == 137
 
 
+async def test_a_frozen_instance_is_known_as_such_by_the_next_engine_and_can_be_thawed(
+    engine: AnyEngine, machine: Machine
+) -> None:
+    instance = await engine.start(machine.spec("sleep 600"))
+    await engine.freeze(instance)
+    await engine.freeze(instance)
+    assert engine.frozen(instance)
+    await engine.thaw(instance)
+    assert not engine.frozen(instance)
+    await engine.freeze(instance)
+    await engine.close()
+    await engine.open()
+    assert engine.frozen(instance)
+
+
+async def test_a_frozen_instance_can_be_stopped(engine: AnyEngine, machine: Machine) -> None:
+    for number, grace in enumerate((10.0, 0.0)):
+        instance = await engine.start(machine.spec("sleep 600", f"web.1-{number}"))
+        await engine.freeze(instance)
+        await engine.stop(instance, grace)
+        assert await engine.instances() == []
+
+
 async def test_without_a_grace_an_instance_is_killed_at_once(engine: AnyEngine, machine: Machine) -> None:
     instance = await engine.start(machine.spec("sleep 60"))
     assert not await engine.stop(instance, 0.0)

@@ -57,7 +57,7 @@ class Person:
 
     async def ssh(self, *words: str, options: tuple[str, ...] = (), given: bytes = b"") -> Result:
         """`ssh hostd WORDS`."""
-        argv = (*self.program, "-p", str(self.port), *options, "git@127.0.0.1", *words)
+        argv = ("ssh", *options, *self.program[1:], "-p", str(self.port), "git@127.0.0.1", *words)
         return await run(Command(argv, self.env, self.home, given))
 
     async def git(self, *words: str) -> Result:
@@ -96,7 +96,7 @@ async def serve(platform: Platform) -> AsyncIterator[Serve]:
 
 @pytest.fixture
 async def invite(platform: Platform, tmp_path: Path) -> Invite:
-    """Makes a Person with a key and a commit; the key is theirs at hostd, unless told otherwise."""
+    """Makes a Person with a key and a commit, tagged v1; the key is theirs at hostd, unless told otherwise."""
 
     async def make(name: str, port: int, known: bool = True) -> Person:
         user = await platform.db.call(users.create, name, False, platform.now())
@@ -106,8 +106,9 @@ async def invite(platform: Platform, tmp_path: Path) -> Invite:
         await check(Command(key, person.env, person.home))
         if known:
             await add_key(platform, user, person.public_key, None)
-        await person.git("init", "-q", "-b", "topic")
+        await person.git("init", "-q")
         await person.git("commit", "-q", "--allow-empty", "-m", "first")
+        await person.git("tag", "v1")
         return person
 
     return make

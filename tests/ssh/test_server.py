@@ -2,6 +2,7 @@
 
 import asyncio
 import stat
+from contextlib import AbstractAsyncContextManager
 
 import asyncssh
 import pytest
@@ -12,6 +13,8 @@ from hostd.control.platform import Platform
 from hostd.model.app import App
 from hostd.ssh.server import Limits
 from tests.ssh.conftest import Invite, Person, Serve
+
+TALKATIVE = ("-o", "LogLevel=INFO")
 
 
 async def test_a_bare_login_is_greeted_and_ended(ada: Person) -> None:
@@ -66,9 +69,9 @@ async def test_a_terminal_an_unknown_subsystem_and_sftp_are_refused(ada: Person)
 
 
 async def test_ports_are_forwarded_in_no_direction(ada: Person) -> None:
-    away = await ada.ssh(options=("-W", f"127.0.0.1:{ada.port}"))
+    away = await ada.ssh(options=(*TALKATIVE, "-W", f"127.0.0.1:{ada.port}"))
     assert (away.status, "open failed" in away.output) == (255, True)
-    strict = ("-N", "-o", "ExitOnForwardFailure=yes")
+    strict = (*TALKATIVE, "-N", "-o", "ExitOnForwardFailure=yes")
     back = await ada.ssh(options=(*strict, "-R", "127.0.0.1:0:127.0.0.1:1"))
     assert (back.status, "remote port forwarding failed" in back.output) == (255, True)
     sockets = await ada.ssh(options=(*strict, "-R", f"{ada.home}/back:127.0.0.1:1"))
@@ -80,7 +83,7 @@ async def test_an_unknown_key_is_told_how_to_become_known(
     platform: Platform, serve: Serve, invite: Invite
 ) -> None:
     eve = await invite("eve", await serve(), known=False)
-    refused = await eve.ssh()
+    refused = await eve.ssh(options=TALKATIVE)
     assert refused.status == 255
     assert refused.output.count("hostd knows none of your SSH keys. Add one: hostd keys add") == 1
     assert "Permission denied" in refused.output
@@ -114,7 +117,7 @@ async def test_passwords_are_not_asked_for(ada: Person) -> None:
     ids=lambda words: words[-1],
 )
 async def test_old_algorithms_are_not_spoken(ada: Person, old: tuple[str, ...]) -> None:
-    refused = await ada.ssh(options=old)
+    refused = await ada.ssh(options=(*TALKATIVE, *old))
     assert refused.status == 255
     assert "no matching" in refused.output
 
@@ -156,15 +159,15 @@ async def test_there_are_no_more_sessions_than_allowed(
     await create_app(platform, ada.user, "shop")
     async with connection(ada) as opened:
         fetching = await opened.create_process("git-upload-pack 'shop.git'")
-        await fetching.stdout.readline()
+        await fetching.stdout.read(4)
         with pytest.raises(asyncssh.ChannelOpenError):
             await opened.create_process("id")
-        fetching.stdin.write("0000")
+        fetching.stdin.write_eof()
         assert (await fetching.wait()).exit_status == 0
         assert (await opened.run("id")).exit_status == 2
 
 
-def connection(person: Person) -> asyncssh.SSHClientConnection:
+def connection(person: Person) -> AbstractAsyncContextManager[asyncssh.SSHClientConnection]:
     """An SSH connection of this person's, with a library that can hold it open."""
     return asyncssh.connect(
         "127.0.0.1", person.port, username="git", known_hosts=None, client_keys=[person.home / "key"]

@@ -1,0 +1,28 @@
+"""Running programs, within bounds."""
+
+import pytest
+
+from hostd.command import PATH, Command, run
+from hostd.errors import Unavailable
+
+ENV = {"PATH": PATH}
+
+
+async def test_a_child_that_works_too_long_is_ended() -> None:
+    result = await run(Command(("sh", "-c", "while :; do :; done"), ENV, cpu_seconds=1))
+    assert result.status == -9
+
+
+async def test_a_child_that_takes_too_much_memory_is_told_that_there_is_none() -> None:
+    program = ("sh", "-c", "read go; exec dd if=/dev/zero bs=300M count=1")
+    result = await run(Command(program, ENV, input=b"go\n", memory=200_000_000))
+    assert result.status == 1
+    assert "exhausted" in result.output
+
+
+@pytest.mark.parametrize(
+    ("program", "words"), [("no-such-program", "is not installed"), ("/etc/passwd", "may not be run")]
+)
+async def test_a_program_that_cannot_be_run_is_named(program: str, words: str) -> None:
+    with pytest.raises(Unavailable, match=f"{program} {words}"):
+        await run(Command((program,), ENV))
