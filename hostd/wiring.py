@@ -26,6 +26,7 @@ from hostd.control import reconcile
 from hostd.control.logs import LogBook
 from hostd.control.platform import Names, Platform
 from hostd.control.secrets import Secrets
+from hostd.control.sleep import Sleeper
 from hostd.engine.base import Report
 from hostd.engine.local import LocalEngine
 from hostd.errors import Unavailable
@@ -160,6 +161,9 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
         await router.open()
         running = [asyncio.create_task(logbook.run(engine, router))]
         await reconcile.recover(platform)
+        sleeper = Sleeper(platform)
+        await router.on_wake(sleeper.wake)
+        running.append(asyncio.create_task(sleeper.run(router.requests())))
         running.append(asyncio.create_task(reconcile.keep_reconciling(platform)))
         try:
             yield House(platform, logbook, report, await db.call(_first_token, _now()))
@@ -192,6 +196,7 @@ def _router(settings: Settings) -> NginxRouter:
 async def _let_go(platform: Platform) -> None:
     """End what this process does for Instances, but not the Instances; finish what runs in the background."""
     for keeper in platform.keepers.values():
+        await keeper.thaw()
         await keeper.let_go()
     if platform.background:
         await asyncio.wait(platform.background, timeout=SHUTDOWN_LIMIT)

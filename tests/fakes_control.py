@@ -1,7 +1,7 @@
 """Fakes of what a Platform works with, and a Platform of real parts around them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ class FakeRouter:
         self.routes: dict[str, Route] = {}
         self.served: asyncio.Queue[RequestRecord] = asyncio.Queue()
         self.refuse = ""
+        self.under_way = 0
 
     async def publish(self, routes: Sequence[Route]) -> None:
         if self.refuse:
@@ -43,7 +44,10 @@ class FakeRouter:
         return dict(self.routes)
 
     async def in_flight(self, endpoints: Sequence[Endpoint]) -> int:
-        return 0
+        return self.under_way
+
+    async def on_wake(self, wake: Callable[[str], Awaitable[str]]) -> None:
+        self.wake = wake
 
     async def requests(self) -> AsyncIterator[RequestRecord]:
         while True:

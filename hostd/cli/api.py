@@ -34,9 +34,9 @@ class Api:
         """What the server makes of `body`."""
         return self._ask("POST", path, {}, body)
 
-    def patch(self, path: str, body: Mapping[str, object]) -> Any:
+    def patch(self, path: str, body: Mapping[str, object], **query: object) -> Any:
         """What is there after the change."""
-        return self._ask("PATCH", path, {}, body)
+        return self._ask("PATCH", path, query, body)
 
     def delete(self, path: str, **query: object) -> None:
         """Remove what is there."""

@@ -12,7 +12,9 @@ from hostd.cli.repository import AppOption, PreviewOption, add_remote, chosen_ap
 from hostd.errors import Conflict
 from hostd.model.names import check_app_name
 
-apps = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Create, list, show, change and destroy apps.")
+apps = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Create, list, show, change and destroy apps."
+)
 git_commands = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Connect git to hostd.")
 Name = Annotated[str | None, typer.Argument(help="The app; else the one of the git remote hostd.")]
 
@@ -43,9 +45,7 @@ def list_apps(json: Json = False) -> None:
 
 
 @apps.command("info")
-def info(
-    name: Name = None, app: AppOption = None, preview: PreviewOption = None, json: Json = False
-) -> None:
+def info(name: Name = None, app: AppOption = None, preview: PreviewOption = None, json: Json = False) -> None:
     """Show an app, as it is in production or in a preview."""
     found = Api.here().get(f"/apps/{chosen_app(name or app)}", preview=preview)
     if json:

@@ -59,6 +59,30 @@ def scale(
     output.line(", ".join(f"{name}={quantity}" for name, quantity in formation.items()))
 
 
+@ps.command("sleep")
+def sleep(
+    context: typer.Context,
+    after: Annotated[int | None, typer.Option("--after", help="Seconds without a request.", min=1)] = None,
+    never: Annotated[bool, typer.Option("--never", help="Stay awake.")] = False,
+    default: Annotated[bool, typer.Option("--default", help="Previews sleep, production does not.")] = False,
+    app: AppOption = None,
+    preview: PreviewOption = None,
+    json: Json = False,
+) -> None:
+    """Show or set when web instances fall asleep; the next request wakes them."""
+    path, chosen = f"/apps/{chosen_app(app, context)}/sleep", chosen_preview(preview, context)
+    if (after is not None) + never + default > 1:
+        raise Invalid("--after, --never and --default exclude each other")
+    if after is not None or never or default:
+        wanted = {"after": 0 if never else after}
+        found = Api.here().patch(path, wanted, preview=chosen)
+    else:
+        found = Api.here().get(path, preview=chosen)
+    if json:
+        return output.as_json(found)
+    output.line(f"sleeps after {found['after']} s without a request" if found["after"] else "never sleeps")
+
+
 def logs(
     app: AppOption = None,
     preview: PreviewOption = None,

@@ -1,6 +1,7 @@
 """A Keeper watches the Instances of one live Release: what ends is started again, later and later if it keeps ending.
 
-It also owns the Environment's Route while the Release is live: only Instances that answered are in it.
+It also owns the Environment's Route while the Release is live: only Instances that answered are in it. And it puts
+the web Instances to sleep and wakes them; other processes go on.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ from hostd.model.release import Release
 
 CALM = 60.0  # seconds an Instance has to run for its crashes to be forgotten
 LONGEST_WAIT = 300.0  # seconds
+SLEEP_GRACE = 10.0  # seconds between SIGTERM and SIGKILL for what is stopped in its sleep
+UNDER_WAY = 0.05  # seconds in which a request that was looked up awake is counted by the router
 _log = logging.getLogger(__name__)
 
 
@@ -46,6 +49,8 @@ class Keeper:
         self._platform = platform
         self._site = site
         self._tasks: dict[Slot, asyncio.Task[None]] = {}
+        self.asleep = False
+        self._rest = asyncio.Lock()
 
     @property
     def instances(self) -> Sequence[Instance]:
@@ -56,6 +61,8 @@ class Keeper:
         """Watch `instances`, which are running and healthy; None for a slot whose Instance has yet to start."""
         for slot, instance in instances.items():
             state = InstanceState.RUNNING if instance else InstanceState.STARTING
+            if instance and self._platform.engine.frozen(instance):
+                state, self.asleep = InstanceState.FROZEN, True
             self.places[slot] = Place(state, self._platform.now(), instance)
             self._tasks[slot] = asyncio.create_task(self._watch(slot))
 
@@ -63,10 +70,97 @@ class Keeper:
         """Point the Route at the Instances that answer now."""
         healthy = [
             place.instance
-            for (process, _), place in sorted(self.places.items())
-            if process == WEB and place.state is InstanceState.RUNNING and place.instance
+            for _, place in self._web()
+            if place.state in (InstanceState.RUNNING, InstanceState.FROZEN) and place.instance
         ]
-        await self._platform.router.publish([route_of(self.environment, self.release, healthy, self._site)])
+        route = route_of(self.environment, self.release, healthy, self._site, asleep=self.asleep)
+        await self._platform.router.publish([route])
+
+    async def fall_asleep(self) -> bool:
+        """Freeze the web Instances, if all run and nothing is under way to them. Raises Unavailable; then they run."""
+        async with self._rest:
+            web = self._web()
+            if self.asleep or not web or any(place.state is not InstanceState.RUNNING for _, place in web):
+                return False
+            await self._set_asleep(True)
+            quiet = False
+            try:
+                quiet = await self._freeze(web)
+            finally:
+                if not quiet:
+                    await self._thaw()
+                    await self._set_asleep(False)
+            return quiet
+
+    async def wake(self) -> None:
+        """Let the web Instances go on, or start them if they were stopped in their sleep. Raises HostdError.
+
+        Of many who ask at once one wakes, the others wait for it. The Route follows a moment later: until then
+        requests that ask again are told at once.
+        """
+        if not self.asleep:
+            return
+        async with self._rest:
+            if not self.asleep:
+                return
+            await self._thaw()
+            stopped = [slot for slot, place in self._web() if place.state is InstanceState.STOPPED]
+            async with asyncio.TaskGroup() as tasks:
+                for slot in stopped:
+                    tasks.create_task(self._start(slot))
+            for slot in stopped:
+                self._tasks[slot] = asyncio.create_task(self._watch(slot))
+            self.asleep = False
+        self._platform.later(self.publish())
+
+    async def thaw(self) -> None:
+        """Before hostd ends: what is frozen goes on, so that it answers without hostd. What was stopped stays so."""
+        async with self._rest:
+            if any(place.state is InstanceState.FROZEN for _, place in self._web()):
+                await self._thaw()
+                await self._set_asleep(False)
+
+    async def stop_frozen(self) -> None:
+        """Stop what sleeps; the next request starts it."""
+        async with self._rest:
+            frozen = [(slot, place) for slot, place in self._web() if place.state is InstanceState.FROZEN]
+            for slot, _ in frozen:
+                task = self._tasks.pop(slot)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                self._put(slot, InstanceState.STOPPED, None)
+            await self.publish()
+            for _, place in frozen:
+                assert place.instance
+                await self._platform.engine.stop(place.instance, SLEEP_GRACE)
+
+    def _web(self) -> list[tuple[Slot, Place]]:
+        return [(slot, place) for slot, place in sorted(self.places.items()) if slot[0] == WEB]
+
+    async def _freeze(self, web: Sequence[tuple[Slot, Place]]) -> bool:
+        """False if a request is under way, before or after: then it has to be thawed again."""
+        await asyncio.sleep(UNDER_WAY)
+        if await self._busy():
+            return False
+        for slot, place in web:
+            if place.instance:
+                await self._platform.engine.freeze(place.instance)
+                self._put(slot, InstanceState.FROZEN, place.instance)
+        return not await self._busy()
+
+    async def _busy(self) -> bool:
+        endpoints = [place.instance.endpoint for _, place in self._web() if place.instance]
+        return await self._platform.router.in_flight(endpoints) > 0
+
+    async def _set_asleep(self, asleep: bool) -> None:
+        self.asleep = asleep
+        await self.publish()
+
+    async def _thaw(self) -> None:
+        for slot, place in self._web():
+            if place.state is InstanceState.FROZEN and place.instance:
+                await self._platform.engine.thaw(place.instance)
+                self._put(slot, InstanceState.RUNNING, place.instance)
 
     async def let_go(self, slots: Sequence[Slot] | None = None) -> list[Instance]:
         """Stop watching `slots`, or all; their Instances go on and are returned."""
@@ -111,7 +205,7 @@ class Keeper:
 
     async def _ended(self, slot: Slot, instance: Instance, ended: Exit) -> None:
         ran = self._platform.now().timestamp() - instance.started_at
-        self._say(slot, _ending(ended))
+        self._say(slot, str(ended))
         if ran >= CALM:
             self._put(slot, InstanceState.CRASHED, None, lambda _: 0)
         self._put(slot, InstanceState.CRASHED, None)
@@ -145,9 +239,3 @@ class Keeper:
 def adopted(instances: Sequence[Instance]) -> dict[Slot, Instance | None]:
     """Running Instances by the slot they hold."""
     return {slot_of(instance): instance for instance in instances}
-
-
-def _ending(ended: Exit) -> str:
-    if ended.limit == "memory":
-        return "was killed: out of memory (R15)"
-    return f"exited with status {ended.status}"

@@ -91,8 +91,7 @@ async def run_release_command(
     with transcript.phase(f"Running the release command: {' '.join(process.command[-1:])}"):
         ended = await platform.engine.run(task, transcript.detail)
     if ended.status != 0 or ended.limit:
-        why = f"it hit the limit of {ended.limit}" if ended.limit else f"it exited with status {ended.status}"
-        raise RolloutFailed(f"the release command failed: {why}", hint="its output is above")
+        raise RolloutFailed(f"the release command failed: it {ended}", hint="its output is above")
 
 
 async def wait_healthy(platform: Platform, environment: Environment, instance: Instance) -> None:

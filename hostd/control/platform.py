@@ -7,7 +7,7 @@ import asyncio
 import logging
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -74,6 +74,10 @@ class Router(Protocol):
 
     def requests(self) -> AsyncIterator[RequestRecord]:
         """Every request from now on, for ever."""
+        ...
+
+    async def on_wake(self, wake: Callable[[str], Awaitable[str]]) -> None:
+        """From now on ask `wake` for a host whose Route is asleep; it gives "ok" or the code of a page."""
         ...
 
 

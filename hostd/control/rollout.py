@@ -25,6 +25,7 @@ from hostd.control.routing import WEB
 from hostd.errors import HostdError, RolloutFailed
 from hostd.model.app import Environment
 from hostd.model.instance import Instance
+from hostd.model.log import LogLine
 from hostd.model.release import Release, ReleaseState
 from hostd.store import formation as formations
 from hostd.store import releases
@@ -110,8 +111,7 @@ async def start_all(
                 tasks.create_task(start(slot))
     except BaseExceptionGroup as group:
         error = next((e for e in group.exceptions if isinstance(e, HostdError)), group.exceptions[0])
-        _show_last_words(platform, list(started.values()), transcript)
-        await asyncio.shield(_stop(platform, list(started.values()), 0))
+        await asyncio.shield(_give_up(platform, list(started.values()), transcript))
         raise error from None
     except BaseException:
         await asyncio.shield(_stop(platform, list(started.values()), 0))
@@ -127,7 +127,7 @@ async def _settle(platform: Platform, instance: Instance) -> None:
     except TimeoutError:
         return
     if ended.status != 0 or ended.limit:
-        raise RolloutFailed(f"{instance.spec.process} exited with status {ended.status} at once")
+        raise RolloutFailed(f"{instance.spec.process} {ended} at once", hint="above is what it printed last")
 
 
 async def _fail(platform: Platform, release: Release, error: BaseException) -> None:
@@ -156,16 +156,28 @@ async def drain(platform: Platform, leaving: Sequence[Instance]) -> None:
 
 
 async def _stop(platform: Platform, instances: Sequence[Instance], grace: float) -> None:
-    await asyncio.gather(*(platform.engine.stop(instance, grace) for instance in instances))
+    in_time = await asyncio.gather(*(platform.engine.stop(instance, grace) for instance in instances))
+    for instance, ended in zip(instances, in_time, strict=True):
+        if grace and not ended:
+            process = instance.spec.process
+            line = f"{process} did not end within {grace:g} s of SIGTERM and was killed (R12)"
+            at = platform.now().timestamp()
+            platform.note(LogLine(at, instance.spec.environment, "hostd", process, "", line))
 
 
-def _show_last_words(platform: Platform, instances: Sequence[Instance], transcript: Transcript) -> None:
+async def _give_up(platform: Platform, instances: Sequence[Instance], transcript: Transcript) -> None:
+    """Stop what did not get healthy, and show what there is to know about it."""
     for instance in instances:
         lines = platform.engine.tail(instance.id, TAIL)
-        if lines:
-            transcript.step(f"Last lines of {instance.spec.process}")
+        process = instance.spec.process
+        transcript.step(f"Last lines of {process}" if lines else f"{process} printed nothing")
         for line in lines:
             transcript.detail(line)
+    await _stop(platform, instances, 0)
+    for instance in instances:
+        ended = await platform.engine.wait(instance)
+        if ended.limit:
+            transcript.warn(f"{instance.spec.process} hit its limit of {ended.limit}")
 
 
 def _describe(release: Release, slots: Sequence[Slot], transcript: Transcript) -> None:

@@ -15,10 +15,15 @@ WEB = "web"
 
 
 def route_of(
-    environment: Environment, release: Release | None, healthy: Sequence[Instance], site: Path | None = None
+    environment: Environment,
+    release: Release | None,
+    healthy: Sequence[Instance],
+    site: Path | None = None,
+    *,
+    asleep: bool = False,
 ) -> Route:
     """The Route of `environment`. `healthy` are its web Instances, `site` the directory of a static Release."""
-    target = _target(release, healthy, site)
+    target = _target(release, healthy, site, asleep)
     return Route(
         environment.host,
         target,
@@ -30,11 +35,11 @@ def route_of(
     )
 
 
-def _target(release: Release | None, healthy: Sequence[Instance], site: Path | None) -> Target:
+def _target(release: Release | None, healthy: Sequence[Instance], site: Path | None, asleep: bool) -> Target:
     if release is None:
         return ToError(NOTHING_PUSHED)
     if release.image.static and site:
         return ToDirectory(str(site), release.image.static.single_page)
-    if healthy:
-        return ToInstances(tuple(instance.endpoint for instance in healthy))
+    if healthy or asleep:
+        return ToInstances(tuple(instance.endpoint for instance in healthy), asleep=asleep)
     return ToError(CRASHED if release.image.process(WEB) else NO_WEB_PROCESS)

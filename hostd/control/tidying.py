@@ -28,7 +28,9 @@ async def tidy(platform: Platform, environment: Environment) -> None:
             await platform.builder.collect(app, images)
             used = {path for image in images for tree in image.trees for path in tree.directories}
             live = await platform.db.read(releases.live, environment.id, decrypt)
-            await platform.repositories.tidy(app, live.commit if live and not environment.preview else None, used)
+            await platform.repositories.tidy(
+                app, live.commit if live and not environment.preview else None, used
+            )
 
 
 def _kept(connection: Connection, app_id: int, decrypt: Decrypt) -> list[Image]:

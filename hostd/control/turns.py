@@ -16,7 +16,10 @@ async def turn(platform: Platform, environment: Environment) -> AsyncIterator[En
 
 
 async def hold(
-    platform: Platform, labels: Iterable[str], held: AsyncExitStack, on_wait: Callable[[], None] = lambda: None
+    platform: Platform,
+    labels: Iterable[str],
+    held: AsyncExitStack,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> None:
     """Alone with the Environments of these labels, also those that are yet to be made, until `held` is closed.
 

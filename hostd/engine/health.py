@@ -31,11 +31,9 @@ async def wait_until_healthy(
             return probing.result()
         if ending.done():
             ended = ending.result()
-            why = f" (it hit its limit of {ended.limit})" if ended.limit else ""
             before = "answered" if seen.trouble else "listened"
             raise RolloutFailed(
-                f"{instance.spec.process} exited with status {ended.status} before it {before}{why}",
-                hint="its last lines are above",
+                f"{instance.spec.process} {ended} before it {before}", hint="above is what it printed last"
             )
         raise _failure(engine, instance, path, timeout, seen.trouble)
     finally:
@@ -55,7 +53,7 @@ def _failure(engine: Engine, instance: Instance, path: str, limit: float, troubl
     process = instance.spec.process
     if trouble:
         return RolloutFailed(
-            f"{process} {trouble} on {path} after {limit:g} s", hint="its last lines are above"
+            f"{process} {trouble} on {path} after {limit:g} s", hint="above is what it printed last"
         )
     port = instance.endpoint.port
     others = engine.listening(instance)
@@ -94,6 +92,8 @@ async def _look(instance: Instance, path: str, host: str) -> str:
         return "breaks the connection"
     finally:
         writer.close()
+    if status == [b""]:
+        return "closes the connection without an answer"
     if len(status) < 2 or not status[0].startswith(b"HTTP/") or not status[1].isdigit():
         return "does not speak HTTP"
     return "" if int(status[1]) < 500 else f"answers {int(status[1])}"

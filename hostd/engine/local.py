@@ -243,7 +243,7 @@ class LocalEngine:
     def _exit_of(self, instance_id: str, slot: Slot, told: int = 0) -> Exit:
         """As bubblewrap reports it; it cannot where it was killed itself or the program had not begun."""
         if told == signal.SIGKILL:
-            return Exit(_KILLED)
+            return Exit(_KILLED, groups.limit_hit(self._cgroups, slot.name))
         facts = records.read_status(self._instances / instance_id / "status")
         silent = 128 + (told or signal.SIGKILL) if "child-pid" in facts else 1
         status = facts.get("exit-code", silent)

@@ -68,8 +68,8 @@ async def export(objects: Objects, commit: str, sources: Path, owner: int) -> So
         delta = sources / f"delta-{base[:12]}-{tree}"
         if not delta.is_dir():
             most = min(CHANGES_LIMIT, max(500, _count(sources, base) // 2))
-            changes = list(itertools.islice(reader.changes(base, tree), most + 1))
-            if len(changes) > most:
+            changes = _changes(reader, base, tree, most)
+            if changes is None:
                 return Source(commit, tree, (await _whole(objects, reader, tree, sources, owner),))
             _write_delta(reader, tree, changes, delta, owner)
         return Source(commit, tree, (delta, sources / f"base-{base}"))
@@ -81,8 +81,7 @@ async def fold(objects: Objects, source: Source, sources: Path, owner: int) -> N
     if base is None or len(source.directories) == 1:
         return
     with Reader(objects.repository, objects.quarantine) as reader:
-        delta = sum(1 for _ in reader.changes(base, source.tree))
-        if delta > FOLD_AT * _count(sources, base):
+        if _changes(reader, base, source.tree, int(FOLD_AT * _count(sources, base))) is None:
             await _whole(objects, reader, source.tree, sources, owner)
 
 
@@ -106,6 +105,18 @@ def _base(sources: Path) -> str | None:
 def _count(sources: Path, base: str) -> int:
     tree, count = (sources / "base").read_text().split()
     return int(count) if tree == base else 0
+
+
+def _changes(reader: Reader, base: str, tree: str, most: int) -> list[Change] | None:
+    """What differs from the base; None if it is more than `most`, or not to be known.
+
+    The base may have come with a push that was refused: then its objects are gone.
+    """
+    try:
+        changes = list(itertools.islice(reader.changes(base, tree), most + 1))
+    except KeyError:
+        return None
+    return changes if len(changes) <= most else None
 
 
 def _needs_git(reader: Reader, tree: str) -> bool:

@@ -306,3 +306,9 @@ def _build_members(build: Build) -> dict[str, Any]:
         "reason": build.reason,
         "release": f"v{build.release_number}" if build.release_number else None,
     }
+
+
+class SleepShown(BaseModel):
+    """After how many seconds without a request an Environment sleeps; 0 is never. As a change, null is the default."""
+
+    after: Annotated[StrictInt | None, Field(examples=[900])]

@@ -9,8 +9,9 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from hostd.control.config import change_config, config_of
 from hostd.control.logs import LINES_LIMIT
 from hostd.control.scale import processes_of, scale
+from hostd.control.sleep import set_sleep, sleep_of
 from hostd.http.gate import GATE, PREFIX, Actor, Logs, TheApp, TheEnvironment, Works
-from hostd.http.models import ConfigChanges, FormationChanges, ProcessShown, ReleaseShown
+from hostd.http.models import ConfigChanges, FormationChanges, ProcessShown, ReleaseShown, SleepShown
 from hostd.http.streaming import log_stream, streamed
 
 router = APIRouter(prefix=PREFIX, tags=["processes"], dependencies=GATE)
@@ -34,6 +35,25 @@ async def change_formation(
     return await streamed(
         platform, lambda transcript: scale(platform, the_app, environment, actor, changes, transcript), dict
     )
+
+
+@router.get("/apps/{app}/sleep")
+async def get_sleep(environment: TheEnvironment, platform: Works) -> SleepShown:
+    """When it falls asleep."""
+    return SleepShown(after=await sleep_of(platform, environment))
+
+
+@router.patch("/apps/{app}/sleep")
+async def patch_sleep(
+    actor: Actor,
+    the_app: TheApp,
+    environment: TheEnvironment,
+    platform: Works,
+    wanted: Annotated[SleepShown, Body()],
+) -> SleepShown:
+    """Let it fall asleep after so many seconds without a request, or never."""
+    await set_sleep(platform, the_app, actor, environment, wanted.after)
+    return SleepShown(after=await sleep_of(platform, environment))
 
 
 @router.get("/apps/{app}/config")

@@ -1,5 +1,6 @@
 """Instance: one running copy of a ProcessType, and the words an engine is told to start it with."""
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,10 +10,11 @@ from hostd.model.image import Image
 
 
 class InstanceState(StrEnum):
-    """starting -> running -> stopped; `crashed` is waiting for its next start (back-off)."""
+    """starting -> running -> frozen -> stopped; `crashed` is waiting for its next start (back-off)."""
 
     STARTING = "starting"
     RUNNING = "running"
+    FROZEN = "frozen"
     CRASHED = "crashed"
     STOPPED = "stopped"
 
@@ -90,10 +92,21 @@ class Exit:
     status: int
     limit: str = ""
 
+    def __str__(self) -> str:
+        """What became of it, behind its name: `exited with status 3`."""
+        if self.limit == "memory":
+            return "was killed: out of memory (R15)"
+        if self.limit:
+            return f"exited with status {self.status}: it hit its limit of {self.limit}"
+        return f"exited with status {self.status}{_signal_name(self.status)}"
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessStatus:
-    """One Instance as `hostd ps` shows it. `release` is a name as `v12`, `instance_id` and `endpoint` are "" before it has one."""
+    """One Instance as `hostd ps` shows it. `release` is a name as `v12`.
+
+    `instance_id` and `endpoint` are "" before it has one.
+    """
 
     process: str
     instance_id: str
@@ -103,3 +116,10 @@ class ProcessStatus:
     command: str
     restarts: int
     endpoint: str
+
+
+def _signal_name(status: int) -> str:
+    try:
+        return f" ({signal.Signals(status - 128).name})"
+    except ValueError:
+        return ""

@@ -7,11 +7,15 @@ from hostd.model.instance import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class ToInstances:
-    """Least connections among `endpoints`. Times in seconds: to the first byte (H12), between bytes (H15)."""
+    """Least connections among `endpoints`. Times in seconds: to the first byte (H12), between bytes (H15).
+
+    `asleep`: each request first asks hostd for a wake, and is held until it is up.
+    """
 
     endpoints: tuple[Endpoint, ...]
     first_byte: float = 30.0
     idle: float = 55.0
+    asleep: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 local cjson = require "cjson.safe"
 local errors = require "errors"
 local password = require "password"
+local wake = require "wake"
 
 local routes = ngx.shared.routes
 local var = ngx.var
@@ -108,6 +109,14 @@ function _M.access()
     end
     local kind = entry.kind
     if kind == "instances" then
+        if entry.asleep then
+            wake(host)
+            json = routes:get(host)
+            entry = json and decode(json)
+            if not entry or not entry.endpoints or not entry.endpoints[1] then
+                return errors.send("H99")
+            end
+        end
         ngx.ctx.entry = entry
         return
     elseif kind == "directory" then

@@ -19,6 +19,8 @@ from hostd.router.config import WORKER, RouterConfig, version
 from hostd.router.config import files as nginx_files
 from hostd.router.publishing import Control
 from hostd.router.records import RecordReader
+from hostd.router.tablefile import TableFile
+from hostd.router.waking import Wake, WakeSocket
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SOCKET_PATH_LIMIT = 107  # bytes, sockaddr_un
@@ -54,6 +56,8 @@ class NginxRouter:
         self._base = base
         self._control = Control(directory / "private/control.sock")
         self._records = RecordReader(directory / "requests.sock")
+        self._waking = WakeSocket(directory / "wake.sock")
+        self._file = TableFile(directory / "table.jsonl", _text(BOOT_ID).strip())
         self._entries: dict[str, str] = {}
         self._lock = asyncio.Lock()
         self._supervision: asyncio.Task[None] | None = None
@@ -68,6 +72,7 @@ class NginxRouter:
         pid = await self._start_or_adopt()
         self._entries = await self._control.table()
         self._entries.pop(self._config.hostd_host or "", None)
+        self._file.write(self._entries)
         self._records.open(WORKER if self._config.root else None)
         self._supervision = asyncio.create_task(self._supervise(pid), name="router supervision")
 
@@ -79,6 +84,7 @@ class NginxRouter:
                 await self._supervision
             self._supervision = None
         self._records.close()
+        self._file.close()
         await self._control.close()
 
     async def stop(self) -> None:
@@ -95,13 +101,13 @@ class NginxRouter:
             raise Conflict(f"{self._config.hostd_host} is hostd's own address")
         entries = {route.host: table.entry(route) for route in routes}
         async with self._lock:
-            await self._keep(self._entries | entries)
+            await self._keep(entries)
             await self._control.publish(entries)
 
     async def withdraw(self, hosts: Sequence[str]) -> None:
         """Forget these hosts: they answer as unknown from now on."""
         async with self._lock:
-            await self._keep({host: text for host, text in self._entries.items() if host not in set(hosts)})
+            await self._keep(dict.fromkeys(set(hosts) & self._entries.keys()))
             await self._control.withdraw([host for host in hosts if host != self._config.hostd_host])
 
     async def table(self) -> Mapping[str, Route]:
@@ -115,6 +121,10 @@ class NginxRouter:
     def requests(self) -> AsyncIterator[RequestRecord]:
         """Every request from now on, for ever. A reader that lags 10,000 behind misses some."""
         return self._records.requests()
+
+    async def on_wake(self, wake: Wake) -> None:
+        """From now on ask `wake` for a host that is asleep; what it gives is "ok" or the code of a page."""
+        await self._waking.open(wake, WORKER if self._config.root else None)
 
     async def use_certificate(self, host: str, chain_pem: str, key_pem: str) -> None:
         """Answer TLS clients that ask for `host` with this certificate, also after a restart."""
@@ -137,10 +147,15 @@ class NginxRouter:
         files.replace(current, version(contents).encode())
         return pid
 
-    async def _keep(self, entries: dict[str, str]) -> None:
-        document = table.document(entries, _text(BOOT_ID).strip())
+    async def _keep(self, change: Mapping[str, str | None]) -> None:
+        entries = dict(self._entries)
+        for host, text in change.items():
+            if text is None:
+                del entries[host]
+            else:
+                entries[host] = text
         try:
-            await asyncio.to_thread(files.replace, self._directory / "table.json", document, mode=0o600)
+            await asyncio.to_thread(self._file.add, change, entries)
         except OSError as error:
             raise Unavailable(f"the router's table cannot be written: {error.strerror}") from error
         self._entries = entries

@@ -26,6 +26,7 @@ PAGES = {
     "H14": Page(503, "The app has no web process", "None is scaled up: hostd ps:scale web=1"),
     "H17": Page(502, "The app's answer is not HTTP", "Its first bytes could not be understood."),
     "H19": Page(503, "The app cannot be reached", "Connecting to it took too long. " + _RETRY, 5),
+    "H20": Page(503, "The app did not wake in time", "It was asleep and is slow to start. " + _RETRY, 5),
     "H21": Page(503, "The app refused the connection", "It may be starting or have crashed. " + _RETRY, 5),
     "H26": Page(400, "Bad request", "The request could not be understood."),
     "H80": Page(503, "Down for maintenance", "The people who run this app will be back.", 60),

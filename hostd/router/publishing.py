@@ -1,5 +1,7 @@
 """The control side of the running nginx: small JSON requests over its unix socket."""
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,15 +10,17 @@ import httpx
 
 from hostd.errors import LimitExceeded, Unavailable
 
+PATIENCE = 5.0  # seconds
+
 
 class Control:
-    """A client of control.lua. Every call raises Unavailable if nginx does not answer within 10 s."""
+    """A client of control.lua. Every call raises Unavailable if nginx does not answer in PATIENCE."""
 
     def __init__(self, socket: Path) -> None:
         self._client = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=str(socket), retries=1),
+            transport=httpx.AsyncHTTPTransport(uds=str(socket)),
             base_url="http://router",
-            timeout=10.0,
+            timeout=PATIENCE,
         )
 
     async def publish(self, entries: Mapping[str, str]) -> None:
@@ -46,12 +50,22 @@ class Control:
         await self._client.aclose()
 
     async def _ask(self, verb: str, request: object) -> Any:
-        try:
-            answer = await self._client.post(f"/{verb}", json=request)
-        except httpx.TransportError as error:
-            raise Unavailable(f"the router does not answer: {error}", hint="run: hostd doctor") from error
+        answer = await self._post(verb, request)
         if answer.status_code == httpx.codes.INSUFFICIENT_STORAGE:
             raise LimitExceeded(f"the router's table is full: {answer.text}")
         if answer.status_code != httpx.codes.OK:
             raise Unavailable(f"the router answered {answer.status_code} to {verb}")
         return answer.json()
+
+    async def _post(self, verb: str, request: object) -> httpx.Response:
+        """Every verb may be repeated, so a worker that died or an nginx that is being started again is waited for."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return await self._client.post(f"/{verb}", json=request)
+            except httpx.TransportError as error:
+                if time.monotonic() > deadline:
+                    raise Unavailable(
+                        f"the router does not answer: {error}", hint="run: hostd doctor"
+                    ) from error
+            await asyncio.sleep(0.05)

@@ -81,7 +81,21 @@ class RecordReader:
 
 def _record(fields: list[str]) -> RequestRecord:
     """`fields` in the order of records.lua and of $record in nginx.conf; the time there is that of the end."""
-    code, app, environment, release, ended, seconds, host, method, status, sent, endpoint, request_id, path = fields
+    (
+        code,
+        app,
+        environment,
+        release,
+        ended,
+        seconds,
+        host,
+        method,
+        status,
+        sent,
+        endpoint,
+        request_id,
+        path,
+    ) = fields
     return RequestRecord(
         at=round(float(ended) - float(seconds), 3),
         host=host,

@@ -21,15 +21,29 @@ local function load_pages(directory)
     end
 end
 
+-- The table as tablefile.py wrote it: a line with the boot, then lines of changes, of which later ones win. A line
+-- that was cut off was never acknowledged.
+local function read_table(directory)
+    local boot_id
+    local entries = {}
+    for line in (read(directory .. "/table.jsonl") or ""):gmatch("[^\n]+") do
+        local change = cjson.decode(line) or {}
+        if not boot_id then
+            boot_id, change = change.boot_id or "", {}
+        end
+        for host, entry in pairs(change) do
+            entries[host] = entry ~= cjson.null and entry or nil
+        end
+    end
+    return entries, boot_id
+end
+
 -- After a reboot an address may be another app's, until hostd has published anew.
 local function load_table(directory)
-    local document = cjson.decode(read(directory .. "/table.json") or "")
-    if not document then
-        return
-    end
-    local boot_id = (read("/proc/sys/kernel/random/boot_id") or ""):gsub("%s", "")
-    for host, entry in pairs(document.routes) do
-        if entry.endpoints and document.boot_id ~= boot_id then
+    local entries, boot_id = read_table(directory)
+    local current = (read("/proc/sys/kernel/random/boot_id") or ""):gsub("%s", "")
+    for host, entry in pairs(entries) do
+        if entry.endpoints and boot_id ~= current then
             entry = { kind = "error", code = "H99", app = entry.app, release = entry.release,
                 environment = entry.environment }
         end

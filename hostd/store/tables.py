@@ -189,3 +189,10 @@ settings = Table(
     Column("key", String, primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+sleep_settings = Table(
+    "sleep_settings",
+    metadata,
+    Column("environment_id", ForeignKey("environments.id"), primary_key=True),
+    Column("after", Integer, nullable=False),
+)

@@ -148,6 +148,56 @@ def test_ps_and_scale_say_what_runs(ada: Person) -> None:
     assert "'web=x' is not a quantity" in ada.run("ps", "scale", "web=x", "-a", "idle-app", status=2).stderr
 
 
+def test_previews_are_listed_and_set_up(ada: Person) -> None:
+    ada.run("apps", "create", "branchy")
+    assert ada.run("previews", "-a", "branchy").stdout.split()[:3] == ["BRANCH", "URL", "RELEASE"]
+    assert ada.run("previews", "-a", "branchy", "list", "--json").stdout == "[]\n"
+    said = "previews of branchy are off, kept 7 days after the last push, open to everybody\n"
+    assert ada.run("previews", "off", "-a", "branchy").stdout == said
+    assert "are on" in ada.run("previews", "on", "-a", "branchy").stdout
+    assert "kept 3 days" in ada.run("previews", "ttl", "3", "-a", "branchy").stdout
+    asked = ada.run("previews", "password", "-a", "branchy", into="open sesame\nopen sesame\n")
+    assert "behind a password" in asked.stdout
+    assert "8 to 128" in ada.run("previews", "password", "short", "-a", "branchy", status=2).stderr
+    assert "open to everybody" in ada.run("previews", "password", "--off", "-a", "branchy").stdout
+    assert "no preview of 'x'" in ada.run("previews", "destroy", "x", "-a", "branchy", status=3).stderr
+    assert "no preview of 'x'" in ada.run("promote", "x", "-a", "branchy", status=3).stderr
+    assert "no branch 'x'" in ada.run("previews", "create", "x", "-a", "branchy", status=3).stderr
+
+
+def test_a_preview_named_before_a_subcommand_is_not_lost(ada: Person) -> None:
+    ada.run("apps", "create", "two-places")
+    deployed(ada, "two-places")
+    for words in (
+        ("ps", "-e", "x", "scale", "web=2"),
+        ("ps", "scale", "-e", "x", "web=2"),
+        ("releases", "-e", "x", "info", "v1"),
+        ("config", "set", "-e", "x", "A=1"),
+        ("logs", "-e", "x"),
+        ("rollback", "-e", "x"),
+    ):
+        assert "no preview of 'x'" in ada.run(*words, "-a", "two-places", status=3).stderr
+
+
+def test_config_of_all_previews_is_apart(ada: Person) -> None:
+    ada.run("apps", "create", "overlaid")
+    said = ada.run("config", "set", "-a", "overlaid", "--previews", "A=1").stdout
+    assert said == "A: each preview has it from its next release on\n"
+    assert ada.run("config", "list", "-a", "overlaid").stdout == ""
+    assert ada.run("config", "list", "-a", "overlaid", "--previews").stdout == "A=1\n"
+    ada.run("config", "unset", "-a", "overlaid", "--previews", "A")
+    both = ada.run("config", "list", "-a", "overlaid", "--previews", "-e", "x", status=2)
+    assert "leave out one of the two" in both.stderr
+
+
+def test_another_branch_is_made_production(ada: Person) -> None:
+    ada.run("apps", "create", "trunked")
+    assert (
+        "trunk goes to production"
+        in ada.run("apps", "set", "-a", "trunked", "--production-branch", "trunk").stdout
+    )
+
+
 def test_logs_are_shown_and_followed(ada: Person) -> None:
     ada.run("apps", "create", "talking")
     log(ada, "talking", "\x1b[31mred\x1b[0m")
@@ -199,9 +249,9 @@ def test_a_hostile_app_name_is_refused_with_the_rule(ada: Person, name: str) -> 
 
 def test_help_is_there_for_every_command(nobody: Person) -> None:
     shown = nobody.run("--help").stdout
-    for (
-        command
-    ) in "login logout whoami apps logs ps releases rollback config open doctor tokens keys git serve".split():
+    for command in (
+        "login logout whoami apps logs ps releases rollback config open doctor tokens keys git serve".split()
+    ):
         assert command in shown
         nobody.run(command, "--help")
     assert nobody.run("version").stdout.startswith("hostd ")

@@ -271,8 +271,8 @@ def test_previews_outlive_hostd_and_a_first_push_that_was_cut_off_leaves_none(ow
     own.start()
     assert listed(project) == ["topic"]
     assert instances(own) == before
-    assert "is running v2" in push(project, "topic", app("two"))
-    assert "is running v1" in push(project, "late", {**app("late"), "hostd.toml": ""})
+    assert "is running v2" in push(project, "topic", {**app("two"), "hostd.toml": ""})
+    assert "is running v1" in push(project, "late", app("late"))
     assert see(project, "late") == "late"
 
 

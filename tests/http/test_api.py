@@ -121,6 +121,16 @@ async def test_a_name_in_use_and_one_that_was_are_refused_in_the_same_words(
         ("PATCH", "/config", {"A": "b"}),
         ("GET", "/logs", None),
         ("GET", "/logs?follow=true", None),
+        ("GET", "?preview=topic", None),
+        ("PATCH", "", {"production_branch": "trunk"}),
+        ("POST", "/promote", {"branch": "topic"}),
+        ("GET", "/previews", None),
+        ("POST", "/previews", {"branch": "topic"}),
+        ("DELETE", "/previews?preview=topic", None),
+        ("GET", "/previews/settings", None),
+        ("PATCH", "/previews/settings", {"days": 3}),
+        ("GET", "/previews/config", None),
+        ("PATCH", "/previews/config", {"A": "b"}),
     ],
 )
 async def test_an_app_of_somebody_else_reads_as_one_that_is_not_there(
@@ -232,6 +242,43 @@ async def test_config_is_set_shown_and_unset(ada: httpx.AsyncClient, platform: P
     assert (await ada.get("/api/v1/apps/shop/config")).json() == {"B": "2", "C": "line\nline"}
 
 
+async def test_previews_have_settings_and_config_of_their_own(ada: httpx.AsyncClient) -> None:
+    await ada.post("/api/v1/apps", json={"name": "shop"})
+    path = "/api/v1/apps/shop/previews"
+    assert (await ada.get(path)).json() == []
+    first = {"enabled": True, "days": 7, "has_password": False}
+    assert (await ada.get(f"{path}/settings")).json() == first
+    changed = await ada.patch(f"{path}/settings", json={"days": 3, "password": "open sesame"})
+    assert changed.json() == {"enabled": True, "days": 3, "has_password": True}
+    assert (await ada.patch(f"{path}/settings", json={"password": "short"})).status_code == 422
+    assert (await ada.patch(f"{path}/settings", json={"password": ""})).json()["has_password"] is False
+    assert (await ada.patch(f"{path}/config", json={"A": "1", "B": "2"})).json() == {"A": "1", "B": "2"}
+    assert (await ada.patch(f"{path}/config", json={"A": None})).json() == {"B": "2"}
+    assert (await ada.get("/api/v1/apps/shop/config")).json() == {}
+
+
+async def test_a_preview_that_is_not_there_is_not_found(ada: httpx.AsyncClient) -> None:
+    await ada.post("/api/v1/apps", json={"name": "shop"})
+    for method, path, body in (
+        ("GET", "/logs?preview=topic", None),
+        ("GET", "/releases?preview=production", None),
+        ("DELETE", "/previews?preview=topic", None),
+        ("DELETE", "/previews", None),
+        ("POST", "/promote", {"branch": "main"}),
+        ("POST", "/previews", {"branch": "topic"}),
+    ):
+        answer = await ada.request(method, f"/api/v1/apps/shop{path}", json=body)
+        assert answer.status_code == 404, path
+
+
+async def test_the_production_branch_can_be_set(ada: httpx.AsyncClient) -> None:
+    await ada.post("/api/v1/apps", json={"name": "shop"})
+    answer = await ada.patch("/api/v1/apps/shop", json={"production_branch": "trunk"})
+    assert answer.json()["production_branch"] == "trunk"
+    assert (await ada.get("/api/v1/apps/shop")).json()["production_branch"] == "trunk"
+    assert (await ada.patch("/api/v1/apps/shop", json={"production_branch": "a..b"})).status_code == 422
+
+
 async def test_logs_are_given_by_number_and_process(
     ada: httpx.AsyncClient, platform: Platform, logbook: LogBook
 ) -> None:
@@ -275,6 +322,17 @@ async def test_logs_are_given_by_number_and_process(
         ("GET", "/apps/shop/logs?process=../x", None, "process"),
         ("POST", "/apps/shop/rollback", {"number": "1"}, "number"),
         ("POST", "/apps/shop/rollback", {"number": 0}, "number"),
+        ("PATCH", "/apps/shop", {"production_branch": ""}, "production_branch"),
+        ("PATCH", "/apps/shop", {"production_branch": "x" * 251}, "production_branch"),
+        ("PATCH", "/apps/shop", {}, "production_branch"),
+        ("POST", "/apps/shop/promote", {"branch": 7}, "branch"),
+        ("POST", "/apps/shop/previews", {"branch": "\ud800"}, "branch"),
+        ("PATCH", "/apps/shop/previews/settings", {"days": 0}, "days"),
+        ("PATCH", "/apps/shop/previews/settings", {"days": 366}, "days"),
+        ("PATCH", "/apps/shop/previews/settings", {"enabled": 1}, "enabled"),
+        ("PATCH", "/apps/shop/previews/settings", {"salt": "x"}, "salt"),
+        ("PATCH", "/apps/shop/previews/settings", {"password": "x" * 129}, "password"),
+        ("GET", "/apps/shop/releases?preview=" + "x" * 251, None, "preview"),
         ("PATCH", "/apps/shop/formation", {"web": -1}, "web"),
         ("PATCH", "/apps/shop/formation", {"web": 1e9}, "web"),
         ("PATCH", "/apps/shop/formation", {"web": "2"}, "web"),

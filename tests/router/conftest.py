@@ -33,6 +33,11 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture
 def port() -> int:
+    """Where the router of this test listens."""
+    return free_port()
+
+
+def free_port() -> int:
     """A TCP port that nobody listens on."""
     with socket.socket(socket.AF_INET6) as probe:
         probe.bind(("", 0))

@@ -18,7 +18,7 @@ from hostd.router import process
 from hostd.router.certificates import self_signed
 from hostd.router.nginx import NginxRouter
 from tests.eventually import until
-from tests.router.conftest import HOSTD_HOST, router_at, to, until_in_flight
+from tests.router.conftest import HOSTD_HOST, free_port, router_at, to, until_in_flight
 from tests.router.wire import Request, answer, backend, get, says, send
 
 pytestmark = pytest.mark.router
@@ -172,7 +172,7 @@ async def test_after_a_reboot_no_address_is_trusted_until_it_is_published_anew(
             await router.open()
             await router.publish([to(endpoint), to(endpoint, host="other.localhost"), site])
             await router.stop()
-            table = place / "router/table.json"
+            table = place / "router/table.jsonl"
             table.write_text(table.read_text().replace(BOOT_ID, "00000000-0000-0000-0000-000000000000"))
             router = router_at(place, port)
             await router.open()
@@ -219,9 +219,7 @@ async def test_a_path_too_long_for_a_socket_is_refused(place: Path, port: int) -
 async def test_the_control_socket_is_out_of_reach_for_others(router: NginxRouter, place: Path) -> None:
     assert (place / "router/private").stat().st_mode & 0o777 == 0o700
     assert (place / "router/requests.sock").stat().st_mode & 0o777 == 0o600
-    assert (place / "router/table.json").exists() is False
-    await router.publish([Route("a.localhost", ToError("H80"), "a")])
-    assert (place / "router/table.json").stat().st_mode & 0o777 == 0o600
+    assert (place / "router/table.jsonl").stat().st_mode & 0o777 == 0o600
 
 
 async def test_hostds_own_host_passes_pushes_through_and_cannot_be_published(place: Path, port: int) -> None:
@@ -271,7 +269,7 @@ async def test_hostd_that_is_down_is_h99(place: Path, port: int) -> None:
 
 
 async def test_a_tls_client_gets_the_certificate_of_the_host_it_asks_for(place: Path, port: int) -> None:
-    tls_port = port + 1
+    tls_port = free_port()
     router = NginxRouter(place / "router", port, tls_port, None, None, "localhost")
     chain, key = self_signed("*.hostd.test")
     (place / "chain.pem").write_text(chain)

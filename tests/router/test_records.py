@@ -7,7 +7,10 @@ from pathlib import Path
 from hostd.model.log import RequestRecord
 from hostd.router.records import RecordReader, parse
 
-LINE = b"H12\tshop\tfix--shop\tv7\t1795645291.897\t0.001\tshop.localhost\tGET\t503\t784\t10.0.0.1:80\tab12\t/x%2fy?q=1\n"
+LINE = (
+    b"H12\tshop\tfix--shop\tv7\t1795645291.897\t0.001\tshop.localhost\tGET\t503\t784\t"
+    b"10.0.0.1:80\tab12\t/x%2fy?q=1\n"
+)
 RECORD = RequestRecord(
     at=1795645291.896,
     host="shop.localhost",

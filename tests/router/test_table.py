@@ -7,7 +7,7 @@ import pytest
 from hostd.errors import Invalid
 from hostd.model.instance import Endpoint
 from hostd.model.route import Route, Target, ToDirectory, ToError, ToInstances
-from hostd.router.table import document, entry, route_of
+from hostd.router.table import change, entry, header, route_of
 
 TWO = (Endpoint("10.0.0.1", 8000), Endpoint("10.0.0.2", 8001))
 
@@ -41,12 +41,11 @@ def test_only_a_host_name_can_be_routed(host: str) -> None:
         entry(Route(host, ToError("H80"), "shop"))
 
 
-def test_the_document_holds_every_entry_and_the_boot_it_is_good_for() -> None:
+def test_a_change_is_one_line_with_entries_and_nulls() -> None:
     routes = [Route(f"{name}.localhost", ToInstances(TWO), name, "v1") for name in ("a", "b")]
-    entries = {route.host: entry(route) for route in routes}
-    data = json.loads(document(entries, "boot-1"))
-    assert data["boot_id"] == "boot-1"
-    assert {host: route_of(host, json.dumps(value)) for host, value in data["routes"].items()} == {
-        route.host: route for route in routes
-    }
-    assert json.loads(document({}, "boot-1"))["routes"] == {}
+    line = change({route.host: entry(route) for route in routes} | {"gone.localhost": None})
+    assert line.count(b"\n") == 1 and line.endswith(b"\n")
+    data = json.loads(line)
+    assert data.pop("gone.localhost") is None
+    assert [route_of(host, json.dumps(value)) for host, value in data.items()] == routes
+    assert json.loads(header("boot-1")) == {"boot_id": "boot-1"} and json.loads(change({})) == {}

@@ -1,0 +1,101 @@
+"""Sleep: an Environment that nobody asks for is frozen, later stopped, and woken by the next request, which waits.
+
+Nothing is dropped: the Route says "asleep" before anything is frozen, so a request that comes meanwhile asks for a
+wake first; one that came before is counted by the router, and then nobody goes to sleep.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+
+from hostd.control.access import Action, authorize
+from hostd.control.platform import Platform
+from hostd.errors import HostdError, Invalid
+from hostd.model.app import App, Environment, User
+from hostd.model.log import RequestRecord
+from hostd.store import sleep as sleeps
+
+LOOK_EVERY = 1.0  # seconds
+PREVIEW_IDLE = 300  # seconds until a Preview sleeps, unless it is told otherwise
+STOP_AFTER = 3600.0  # seconds asleep until what is frozen is stopped
+SHORTEST, LONGEST = 1, 7 * 24 * 3600
+SLOW_START = "H20"
+_log = logging.getLogger(__name__)
+
+
+class Sleeper:
+    """Puts Environments to sleep and wakes them. `clock` counts seconds."""
+
+    def __init__(self, platform: Platform, clock: Callable[[], float] = time.monotonic) -> None:
+        self._platform = platform
+        self._clock = clock
+        self._asked: dict[str, float] = {}  # when a host was last asked for
+
+    async def run(self, requests: AsyncIterator[RequestRecord]) -> None:
+        """Watch requests, and look for idle Environments, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch(requests))
+            tasks.create_task(self._look())
+
+    async def wake(self, host: str) -> str:
+        """What the router is told about `host`: "ok" once it can be asked, else the code of a page."""
+        self._asked[host] = self._clock()
+        keeper = next((k for k in self._platform.keepers.values() if k.environment.host == host), None)
+        if keeper is None:
+            return "H99"
+        try:
+            await keeper.wake()
+        except HostdError as error:
+            _log.warning("%s did not wake: %s", keeper.environment.label, error.message)
+            return SLOW_START
+        return "ok"
+
+    async def look(self) -> None:
+        """Once: freeze what is idle, stop what has long been frozen."""
+        limits = await self._platform.db.read(sleeps.every)
+        for keeper in list(self._platform.keepers.values()):
+            environment = keeper.environment
+            after = limits.get(environment.id, PREVIEW_IDLE if environment.preview else 0)
+            idle = self._clock() - self._asked.setdefault(environment.host, self._clock())
+            if not after or idle < after or self._platform.lock(environment).locked():
+                continue
+            async with self._platform.lock(environment):
+                if not keeper.asleep:
+                    await keeper.fall_asleep()
+                elif idle > after + STOP_AFTER:
+                    await keeper.stop_frozen()
+
+    async def _watch(self, requests: AsyncIterator[RequestRecord]) -> None:
+        async for record in requests:
+            self._asked[record.host] = self._clock()
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            try:
+                await self.look()
+            except HostdError as error:
+                _log.warning("looking for idle apps failed: %s", error.message)
+
+
+async def set_sleep(
+    platform: Platform, app: App, actor: User, environment: Environment, after: int | None
+) -> None:
+    """Let `environment` sleep after so many seconds without a request; 0: never. None: as it is by default.
+
+    Raises Invalid.
+    """
+    authorize(actor, Action.SCALE, app)
+    if after is not None and after != 0 and not SHORTEST <= after <= LONGEST:
+        raise Invalid(f"{after} s is no time to fall asleep after: 0 (never) or {SHORTEST} to {LONGEST}")
+    await platform.db.call(sleeps.set_after, environment.id, after)
+    keeper = platform.keepers.get(environment.id)
+    if after == 0 and keeper:
+        await keeper.wake()
+
+
+async def sleep_of(platform: Platform, environment: Environment) -> int:
+    """Seconds without a request after which it sleeps; 0: never."""
+    limits = await platform.db.read(sleeps.every)
+    return limits.get(environment.id, PREVIEW_IDLE if environment.preview else 0)
