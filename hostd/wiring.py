@@ -30,6 +30,7 @@ from hostd.control.sleep import Sleeper
 from hostd.engine.base import Report
 from hostd.engine.local import LocalEngine
 from hostd.errors import Unavailable
+from hostd.git.config import check_installed
 from hostd.git.repos import Repositories
 from hostd.http.app import create_app
 from hostd.model.instance import Endpoint, Limits
@@ -135,6 +136,7 @@ async def _remove(settings: Settings, say: Callable[[str], None]) -> None:
 async def open_platform(settings: Settings) -> AsyncIterator[House]:
     """Open everything, recover what an earlier hostd left, and close it again; Instances and router go on."""
     data = settings.data
+    await check_installed()
     db = Database.open(settings.database)
     engine, router = await _engine(settings, db), _router(settings)
     repositories = Repositories(data / "repositories", data / "apps")

@@ -88,7 +88,8 @@ async def destroy_app(platform: Platform, app: App, confirm: str) -> None:
     async with AsyncExitStack() as held:
         its_environments = await platform.db.read(environments.of_app, app.id)
         await hold(platform, [environment.label for environment in its_environments], held)
-        await held.enter_async_context(platform.stock(app.id))
+        await held.enter_async_context(platform.building[app.id])
+        await held.enter_async_context(platform.sweeping[app.id])
         its_environments = await platform.db.read(environments.of_app, app.id)
         await platform.db.call(apps.destroy, app.id, platform.now())
         await remove_all_of(platform, its_environments)

@@ -17,6 +17,7 @@ import psutil
 
 from hostd.command import PATH, Command, run
 from hostd.errors import HostdError
+from hostd.git.config import VERSION as GIT_VERSION
 
 GIB = 1024**3
 DISK_WANTED = 2 * GIB
@@ -42,7 +43,7 @@ async def examine(data: Path, ports: Mapping[str, tuple[str, int]]) -> Sequence[
     """All checks of this machine. `ports` are the addresses hostd wants to listen on, by the name of their setting."""
     return [
         root(),
-        await version("git", (2, 39), ("git", "--version"), "git"),
+        await version("git", GIT_VERSION, ("git", "--version"), "git"),
         await version("nginx", (1, 18), ("nginx", "-v"), "nginx"),
         lua(),
         await version("bwrap", (0, 8), ("bwrap", "--version"), "bubblewrap"),

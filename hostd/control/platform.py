@@ -121,7 +121,12 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """All that a verb may touch."""
+    """All that a verb may touch.
+
+    Who holds several locks takes them in this order: those of Environments by their labels, `building`, `sweeping`.
+    The latter two are by App: one Build at a time, until its Release is stored; while old Images are removed, or
+    one of them is chosen to run again.
+    """
 
     data: Path
     db: Database
@@ -139,7 +144,8 @@ class Platform:
     keyring: dict[str, int] = field(default_factory=dict)  # fingerprint of an SSH key -> id of its User
     keepers: dict[int, "Keeper"] = field(default_factory=dict)
     locks: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
-    stocks: dict[int, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    building: dict[int, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    sweeping: dict[int, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     def later(self, work: Coroutine[None, None, None]) -> None:
         """Run `work` beside everything else; the platform waits for it (or cancels it) when it closes."""
@@ -153,10 +159,5 @@ class Platform:
             _log.error("work in the background failed", exc_info=error)
 
     def lock(self, environment: Environment) -> asyncio.Lock:
-        """Held while an Environment changes: one push or Rollout at a time. Who takes several goes by their labels."""
+        """Held while an Environment changes: one push or Rollout at a time."""
         return self.locks[environment.label]
-
-    def stock(self, app_id: int) -> asyncio.Lock:
-        """Held while what an App keeps on disk is added to or thinned out: from a Build's export until its Release is
-        stored, or while old Images are removed. Taken after an Environment's lock, never before one."""
-        return self.stocks[app_id]

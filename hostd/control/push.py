@@ -118,10 +118,10 @@ async def _build(platform: Platform, environment: Environment, push: Push, trans
     transcript.step(f"Deploying {what}" + (f" as a preview of {push.branch}" if environment.preview else ""))
     config = await config_of(platform, environment)
     restored = None if "clear-cache" in push.options else await _restored(platform, environment)
-    stock = platform.stock(push.app.id)
-    if stock.locked() or platform.builds.locked():
+    building = platform.building[push.app.id]
+    if building.locked() or platform.builds.locked():
         transcript.step("Waiting for another build to end, or for files to be tidied up")
-    async with stock, platform.builds:
+    async with building, platform.builds:
         source = await platform.repositories.export(push.app, push.commit, push.quarantine)
         image = await platform.builder.build(source, push.app, _build_env(config), restored, transcript)
         transcript.commit()

@@ -35,7 +35,7 @@ async def rollback(
     """
     authorize(actor, Action.ROLL_BACK, app)
     async with turn(platform, environment):
-        async with platform.stock(app.id):
+        async with platform.sweeping[app.id]:
             old = await _target(platform, environment, number)
             transcript.commit()
             reason = f"rollback to {old.name}"
@@ -56,7 +56,7 @@ async def promote(
         raise Invalid(f"only a preview of {app.name} can be promoted", hint="hostd previews list")
     production = await production_of(platform, app)
     async with turn(platform, production):
-        async with platform.stock(app.id):
+        async with platform.sweeping[app.id]:
             tried = await platform.db.read(releases.live, preview.id, platform.secrets.decrypt_mapping)
             if tried is None:
                 raise Conflict(f"nothing runs in the preview of {preview.branch}")

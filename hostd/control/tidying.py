@@ -18,19 +18,21 @@ KEPT_RELEASES = 10  # of each Environment
 async def tidy(platform: Platform, environment: Environment) -> None:
     """Drop layers, trees and exports that no kept Release of the App needs; fold and repack where it pays.
 
-    Exports are folded for production alone: every branch differs from what it runs, and it seldom from theirs.
+    Exports are folded for production alone: branches are made from what it runs. Nothing is held while it waits for
+    a Build, so that a slow one keeps nobody from rolling back.
     """
     with suppress(NotFound):  # destroyed before its turn came
-        async with turn(platform, environment), platform.stock(environment.app_id):
+        async with turn(platform, environment):
+            pass  # git has moved the refs of the push before
+        async with platform.building[environment.app_id], platform.sweeping[environment.app_id]:
             app = await platform.db.read(apps.by_id, environment.app_id)
             decrypt = platform.secrets.decrypt_mapping
             images = await platform.db.read(_kept, app.id, decrypt)
             await platform.builder.collect(app, images)
             used = {path for image in images for tree in image.trees for path in tree.directories}
             live = await platform.db.read(releases.live, environment.id, decrypt)
-            await platform.repositories.tidy(
-                app, live.commit if live and not environment.preview else None, used
-            )
+            folded = live.commit if live and not environment.preview else None
+            await platform.repositories.tidy(app, folded, used)
 
 
 def _kept(connection: Connection, app_id: int, decrypt: Decrypt) -> list[Image]:

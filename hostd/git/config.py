@@ -1,10 +1,14 @@
 """The whole configuration and environment of every git child. Nothing is read from the machine or the repository's
 owner: the environment wins over a repository's own config file."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from hostd.command import PATH, Command
+from hostd.command import PATH, Command, run
+from hostd.errors import Unavailable
+
+VERSION = (2, 39)  # the oldest that hostd is tested with
 
 PACK_LIMIT = 512 * 1024 * 1024  # bytes a client may send in one push
 MEMORY_LIMIT = 2 * 1024 * 1024 * 1024  # address space of one git child, mapped packs included
@@ -59,3 +63,12 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def git(*words: str, env: Mapping[str, str]) -> Command:
     """A git child whose memory and work have an end (a 66 KB delta bomb wants 1 GB otherwise)."""
     return Command(("git", *words), env, memory=MEMORY_LIMIT, cpu_seconds=CPU_LIMIT)
+
+
+async def check_installed() -> None:
+    """Raises Unavailable if there is no git, or one that is too old."""
+    said = (await run(Command(("git", "--version")))).output.strip()
+    numbers = tuple(int(part) for part in re.findall(r"\d+", said)[:2])
+    if numbers < VERSION:
+        needed = ".".join(map(str, VERSION))
+        raise Unavailable(f"{said[:80]} is too old: {needed} is needed", hint="run: apt-get install git")

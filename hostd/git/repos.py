@@ -53,6 +53,10 @@ class Repositories:
         await asyncio.to_thread(shutil.rmtree, self.path(app), ignore_errors=True)
         await asyncio.to_thread(shutil.rmtree, self.sources(app), ignore_errors=True)
 
+    def _has(self, app: App, commit: str) -> bool:
+        with self.reader(app) as reader:
+            return reader.kind(commit) is not None
+
     def path(self, app: App) -> Path:
         """Where the repository of an App is: by its id, never by a name that came from outside."""
         return self._root / f"{app.id}.git"
@@ -72,8 +76,8 @@ class Repositories:
 
     async def tidy(self, app: App, commit: str | None, kept: Iterable[str]) -> None:
         """For the background, after a push: fold the grown delta of `commit`, drop exports nobody needs, repack when
-        many packs."""
-        if commit:
+        many packs. A commit that is still in a push's quarantine is left for the next time."""
+        if commit and self._has(app, commit):
             source = await self.export(app, commit)
             await export.fold(export.Objects(self.path(app)), source, self.sources(app), owner_of(app.id))
         await asyncio.to_thread(export.collect, self.sources(app), kept)

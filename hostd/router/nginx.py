@@ -69,12 +69,12 @@ class NginxRouter:
         """
         process.check_installed()
         self._lay_out()
-        pid = await self._start_or_adopt()
+        await self._start_or_adopt()
         self._entries = await self._control.table()
         self._entries.pop(self._config.hostd_host or "", None)
         self._file.write(self._entries)
         self._records.open(WORKER if self._config.root else None)
-        self._supervision = asyncio.create_task(self._supervise(pid), name="router supervision")
+        self._supervision = asyncio.create_task(self._supervise(), name="router supervision")
 
     async def close(self) -> None:
         """Stop watching. nginx goes on serving what was published."""
@@ -131,7 +131,7 @@ class NginxRouter:
         certificates.keep(self._directory / "private/certificates", host, chain_pem, key_pem)
         await self._control.certificate(host, chain_pem, key_pem)
 
-    async def _start_or_adopt(self) -> int:
+    async def _start_or_adopt(self) -> None:
         contents = nginx_files(self._config)
         current = self._directory / "version"
         pid = process.running_pid(self._directory)
@@ -141,11 +141,10 @@ class NginxRouter:
             for name, content in contents.items():
                 files.replace(self._directory / name, content)
         if not pid:
-            pid = await process.start(self._directory, self._ports())
+            await process.start(self._directory, self._ports())
         elif not same:
             await process.reload(self._directory, pid)
         files.replace(current, version(contents).encode())
-        return pid
 
     async def _keep(self, change: Mapping[str, str | None]) -> None:
         entries = dict(self._entries)
@@ -160,17 +159,11 @@ class NginxRouter:
             raise Unavailable(f"the router's table cannot be written: {error.strerror}") from error
         self._entries = entries
 
-    async def _supervise(self, pid: int) -> None:
+    async def _supervise(self) -> None:
         while True:
-            await process.until_ended(pid)
-            log.error("nginx (pid %d) ended; starting it again", pid)
-            while True:
-                try:
-                    pid = await process.start(self._directory, self._ports())
-                    break
-                except Unavailable as error:
-                    log.error("%s", error.message)
-                    await asyncio.sleep(1)
+            await process.until_ended(process.watch(self._directory))
+            log.error("the watch of nginx ended; starting it again")
+            await asyncio.sleep(1)
 
     def _ports(self) -> list[int]:
         return [port for port in (self._config.http_port, self._config.https_port) if port]

@@ -4,7 +4,8 @@ local ffi = require "ffi"
 local get_request = require("resty.core.base").get_request
 
 -- nginx's structures as far as they are needed. They differ between versions: nothing is touched in one that is
--- not known here, and there a request has the longer of the two limits and no such code.
+-- not known here, and there a request has the longer of the two limits and no such code. A build "with compat" has
+-- the layout that all such builds of its version share (nginx needs that for modules that were built elsewhere).
 ffi.cdef [[
 typedef struct { void *upstream; size_t connect_ms, send_ms, read_ms; } hostd_limits;
 typedef struct { char a[344]; hostd_limits *limits; char b[568]; int64_t length; } hostd_upstream;
@@ -12,6 +13,7 @@ typedef struct { char a[72]; hostd_upstream *upstream; } hostd_request;
 ]]
 local request_pointer = ffi.typeof("hostd_request *")
 local known = ngx.config.nginx_version == 1022001 and ffi.arch == "x64"
+    and ngx.config.nginx_configure():find("--with-compat", 1, true) ~= nil
 
 local WITHOUT_BODY = { [101] = true, [204] = true, [304] = true }
 

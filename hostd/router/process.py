@@ -1,4 +1,4 @@
-"""nginx as a process: started as a daemon, so that it outlives hostd, and known again by its pid file."""
+"""nginx as a process, and the watch that starts it again whenever it ends. Both outlive hostd and are known again."""
 
 import asyncio
 import contextlib
@@ -15,6 +15,8 @@ from hostd import command
 from hostd.command import Command
 from hostd.errors import Unavailable
 from hostd.router.config import MIME_TYPES, MODULES
+
+_WATCH = Path(__file__).with_name("watch.sh")
 
 
 def check_installed() -> None:
@@ -39,19 +41,41 @@ def running_pid(directory: Path) -> int | None:
     return pid if b"master process" in words and f" {directory}/ ".encode() in words + b" " else None
 
 
-async def start(directory: Path, ports: list[int]) -> int:
-    """Start nginx and return the pid of its master. Raises Unavailable with what nginx said."""
+async def start(directory: Path, ports: list[int]) -> None:
+    """Start the watch, and with it nginx. Raises Unavailable with what nginx said."""
     await _end_orphans(directory)
     for port in ports:
         _check_free(port)
-    (directory / "private/control.sock").unlink(missing_ok=True)
-    daemon = await command.spawn(_nginx(directory))  # no pipes: the daemon would hold them open for ever
-    if await daemon.wait() != 0:
-        raise Unavailable(f"nginx did not start: {_complaint(directory)}", hint="run: hostd doctor")
-    await _until(lambda: running_pid(directory) is not None, "nginx wrote no pid file")
-    pid = running_pid(directory)
-    assert pid
+    tested = await command.run(_nginx(directory, "-t", "-q"))
+    if tested.status != 0:
+        raise Unavailable(
+            f"nginx did not start: {tested.output[-2000:].strip() or _complaint(directory)}",
+            hint="run: hostd doctor",
+        )
+    watch(directory)
+    await _until(lambda: running_pid(directory) is not None, f"nginx did not start: {_complaint(directory)}")
+
+
+def watch(directory: Path) -> int:
+    """The pid of the watch, which is started if there is none."""
+    if pid := _watching_pid(directory):
+        return pid
+    null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        pid = command.leave(Command(("/bin/sh", str(_WATCH), str(directory))), output=null)
+    finally:
+        os.close(null)
+    (directory / "watch.pid").write_text(f"{pid}\n")
     return pid
+
+
+def _watching_pid(directory: Path) -> int | None:
+    try:
+        pid = int((directory / "watch.pid").read_text())
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return pid if words[1:3] == [os.fsencode(_WATCH), os.fsencode(directory)] else None
 
 
 def _complaint(directory: Path) -> str:
@@ -73,7 +97,10 @@ async def reload(directory: Path, pid: int) -> None:
 
 
 async def stop(directory: Path) -> None:
-    """End nginx and its workers at once."""
+    """End the watch, nginx and its workers at once."""
+    if watching := _watching_pid(directory):
+        os.kill(watching, signal.SIGKILL)
+        await until_ended(watching)
     pid = running_pid(directory)
     if pid:
         with contextlib.suppress(ProcessLookupError):

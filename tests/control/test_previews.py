@@ -16,7 +16,8 @@ from hostd.control.config import change_config, change_preview_config, config_of
 from hostd.control.platform import Platform
 from hostd.control.push import accept, create_preview
 from hostd.control.reconcile import recover
-from hostd.control.releases import promote, releases_of
+from hostd.control.releases import promote, releases_of, rollback
+from hostd.control.tidying import tidy
 from hostd.errors import BuildFailed, Conflict, HostdError, Invalid, LimitExceeded, NotFound
 from hostd.git.receive import Received
 from hostd.model.app import App, Environment, User
@@ -369,3 +370,14 @@ async def test_logs_without_an_environment_are_removed(house: House) -> None:
     await previews.forget_logs(house.platform)
     left = sorted(path.name for path in (house.platform.data / "logs").iterdir())
     assert left == ["shop-production", "topic--shop"]
+
+
+async def test_a_slow_build_of_a_preview_keeps_nobody_from_rolling_back(house: House) -> None:
+    await house.push("main")
+    await house.push("main")
+    production = await production_of(house.platform, house.app)
+    async with house.platform.building[house.app.id], asyncio.timeout(10):
+        house.platform.later(tidy(house.platform, production))
+        await asyncio.sleep(0)
+        release = await rollback(house.platform, house.app, production, house.ada, None, house.said)
+    assert release.name == "v3"

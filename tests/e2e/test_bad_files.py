@@ -1,6 +1,7 @@
 """Hostile or broken files in an app: hostd never reads through a link, and names the file and the line."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -21,15 +22,19 @@ def link(project: Project, name: str, target: str) -> None:
     path.symlink_to(target)
 
 
+def start_over(project: Project) -> None:
+    """A new history, of an app that runs."""
+    project.git("checkout", "-q", "--orphan", f"b{os.urandom(4).hex()}")
+    for old in project.directory.iterdir():
+        if old.name != ".git":
+            old.unlink()
+    project.write(RUN)
+
+
 @pytest.mark.parametrize("target", ["/etc/shadow", "../../../../etc/shadow", "Procfile", "nowhere", "."])
 @pytest.mark.parametrize("name", ["Procfile", "hostd.toml", "project.toml"])
 def test_a_file_hostd_reads_that_is_a_link_is_refused(untouched: Project, name: str, target: str) -> None:
-    work = untouched.directory
-    untouched.git("checkout", "-q", "--orphan", f"b{os.urandom(4).hex()}")
-    for old in work.iterdir():
-        if old.name != ".git":
-            old.unlink()
-    untouched.write(RUN)
+    start_over(untouched)
     link(untouched, name, target)
     untouched.commit()
     pushed = untouched.push("--force", "hostd", "HEAD:main", status=1)
@@ -121,11 +126,7 @@ BROKEN = {
 def test_a_broken_file_is_named_with_its_line(
     untouched: Project, name: str, content: bytes, words: str
 ) -> None:
-    untouched.git("checkout", "-q", "--orphan", f"b{os.urandom(4).hex()}")
-    for old in untouched.directory.iterdir():
-        if old.name != ".git":
-            old.unlink()
-    untouched.write(RUN)
+    start_over(untouched)
     (untouched.directory / name).write_bytes(content)
     untouched.commit()
     pushed = untouched.push("--force", "hostd", "HEAD:main", status=1)
@@ -213,8 +214,6 @@ def test_a_site_serves_nothing_but_its_own_plain_files(project: Project) -> None
 
 def raw_get(project: Project, path: str) -> bytes:
     """GET of a path as it is, which HTTP libraries would put in order first."""
-    import socket
-
     with socket.create_connection(("127.0.0.1", project.server.http_port), timeout=10) as client:
         host = f"{project.name}.localhost"
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
@@ -254,7 +253,7 @@ def test_names_that_are_hard_to_print_are_deployed(project: Project) -> None:
     project.deploy({**app("two")})
 
 
-def test_an_lfs_pointer_and_a_submodule_are_refused_by_name(project: Project) -> None:
+def test_an_lfs_pointer_is_refused_by_name(project: Project) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "a" * 64 + "\nsize 12\n"
     project.write({**RUN, "model.bin": pointer, ".gitattributes": "*.bin filter=lfs\n"}).commit()
     assert "LFS pointer found at 'model.bin'" in project.push(status=1).output
