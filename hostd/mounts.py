@@ -1,6 +1,7 @@
 """Mounts by the system call itself: a program to do it would cost more than the mount (2 ms against 0.1).
 
-Everything is mounted nosuid and nodev. Directories come from hostd's own store, so their names hold no `:` or `,`.
+Everything is mounted nosuid and nodev, and from a source that tells it from what the operator mounted. Directories
+come from hostd's own store, so their names hold no `:` or `,`.
 """
 
 import ctypes
@@ -10,6 +11,7 @@ from pathlib import Path
 
 MS_RDONLY, MS_NOSUID, MS_NODEV = 1, 2, 4
 MNT_DETACH = 2
+SOURCE = "hostd"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -28,18 +30,16 @@ def overlay(
             empty = target.parent / ".empty"
             empty.mkdir(exist_ok=True)
             options += f":{empty}"  # overlayfs wants two layers where none is writable
-        return _mount("overlay", target, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, options)
+        return _mount(target, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, options)
     assert work
-    return _mount(
-        "overlay", target, "overlay", MS_NOSUID | MS_NODEV, f"{options},upperdir={upper},workdir={work}"
-    )
+    return _mount(target, "overlay", MS_NOSUID | MS_NODEV, f"{options},upperdir={upper},workdir={work}")
 
 
 def tmpfs(target: Path, *, size_mb: int, mode: int = 0o755, owner: int = 0) -> None:
     """Mount an empty file system in memory; it counts against whoever writes to it. Raises OSError."""
     target.mkdir(parents=True, exist_ok=True)
     options = f"size={size_mb}m,mode={mode:o},uid={owner},gid={owner}"
-    _mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, options)
+    _mount(target, "tmpfs", MS_NOSUID | MS_NODEV, options)
 
 
 def unmount(target: Path) -> None:
@@ -48,14 +48,14 @@ def unmount(target: Path) -> None:
 
 
 def below(prefix: Path) -> list[Path]:
-    """Every mount point at or under `prefix`, deepest first."""
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    points = [Path(line.split(" ")[4].encode().decode("unicode_escape")) for line in lines]
+    """Every mount point of hostd's at or under `prefix`, deepest first (proc(5), /proc/pid/mountinfo)."""
+    lines = (line.split(" ") for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    points = [Path(fields[4].encode().decode("unicode_escape")) for fields in lines if fields[-2] == SOURCE]
     return sorted((point for point in points if point.is_relative_to(prefix)), reverse=True)
 
 
-def _mount(source: str, target: Path, kind: str, flags: int, options: str) -> None:
-    arguments = (source.encode(), os.fsencode(target), kind.encode(), flags, options.encode())
+def _mount(target: Path, kind: str, flags: int, options: str) -> None:
+    arguments = (SOURCE.encode(), os.fsencode(target), kind.encode(), flags, options.encode())
     if _libc.mount(*arguments) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"cannot mount {kind}: {os.strerror(number)}", str(target))

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 import uvicorn
 from sqlalchemy import Connection
@@ -214,12 +215,7 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
 @contextmanager
 def _alone(data: Path) -> Iterator[None]:
     """Make the data directory, and hold it: two hostd on one would fight. Raises Unavailable."""
-    os.umask(0o022)  # sandboxes must be able to pass through; what is private says so where it is made
-    data.mkdir(mode=0o711, parents=True, exist_ok=True)
-    data.chmod(0o711)
-    for name in ("apps", "run"):
-        (data / name).mkdir(mode=0o711, exist_ok=True)
-    with (data / "lock").open("a+") as lock:
+    with _opened_lock(data) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -232,6 +228,21 @@ def _alone(data: Path) -> Iterator[None]:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
+
+
+def _opened_lock(data: Path) -> TextIO:
+    os.umask(0o022)  # sandboxes must be able to pass through; what is private says so where it is made
+    try:
+        data.mkdir(mode=0o711, parents=True, exist_ok=True)
+        data.chmod(0o711)
+        for name in ("apps", "run"):
+            (data / name).mkdir(mode=0o711, exist_ok=True)
+        return (data / "lock").open("a+")
+    except OSError as error:
+        raise Unavailable(
+            f"{error.filename or data} cannot be written: {error.strerror}",
+            hint="choose another directory with HOSTD_DATA",
+        ) from error
 
 
 def _holder(data: Path) -> int:

@@ -141,6 +141,9 @@ class Platform:
     builds: asyncio.Semaphore
     note: Callable[[LogLine], None]
     background: set[asyncio.Task[None]] = field(default_factory=set)
+    untidy: set[int] = field(
+        default_factory=set
+    )  # Environments that something was deployed to since their last tidy
     keyring: dict[str, int] = field(default_factory=dict)  # fingerprint of an SSH key -> id of its User
     keepers: dict[int, "Keeper"] = field(default_factory=dict)
     locks: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
+from sqlalchemy import Connection
+
 from hostd.control.access import Action, authorize
 from hostd.control.config import config_of
 from hostd.control.platform import Platform
 from hostd.control.previews import environment_for, label_for, remove_previews, settings_of
 from hostd.control.rollout import rollout
-from hostd.control.tidying import tidy
 from hostd.control.turns import hold
 from hostd.errors import HostdError, Invalid, NotFound
 from hostd.git.receive import Received
@@ -88,28 +89,32 @@ async def deploy_push(
     platform: Platform, environment: Environment, push: Push, transcript: Transcript
 ) -> Release:
     """Build the pushed commit and make it live. The Build is recorded whatever becomes of it."""
-    build_id = await platform.db.call(
-        builds.start, environment.id, push.commit, push.user.name, platform.now()
-    )
-    live: Release | None = None
-    reason = "hostd was stopped or the client went away"
+    start = platform.db.call(builds.start, environment.id, push.commit, push.user.name, platform.now())
+    starting = asyncio.create_task(start)  # on disk by the time the build is done
     try:
         release = await _build(platform, environment, push, transcript)
-        live = await rollout(platform, environment, release, transcript)
-        transcript.step(f"{platform.names.url(environment)} is running {live.name}")
-    except HostdError as error:
-        reason = error.message
-        raise _named(error) from error
-    finally:
-        state = BuildState.SUCCEEDED if live else BuildState.FAILED
-        text = "\n".join(transcript.lines)
-        number = live.number if live else None
-        why = "" if live else reason
-        await asyncio.shield(
-            platform.db.call(builds.finish, build_id, state, text, why, number, platform.now())
-        )
-    platform.later(tidy(platform, environment))
+        build_id = await starting
+        end = f"{platform.names.url(environment)} is running {release.name}"
+
+        def record(connection: Connection) -> None:
+            text, now = "\n".join([*transcript.lines, f"-----> {end}"]), platform.now()
+            builds.finish(connection, build_id, BuildState.SUCCEEDED, text, "", release.number, now)
+
+        live = await rollout(platform, environment, release, transcript, record)
+    except BaseException as error:
+        await asyncio.shield(_record_failure(platform, starting, error, transcript))
+        raise _named(error) if isinstance(error, HostdError) else error from error
+    transcript.step(end)
+    platform.untidy.add(environment.id)
     return live
+
+
+async def _record_failure(
+    platform: Platform, starting: asyncio.Task[int], error: BaseException, transcript: Transcript
+) -> None:
+    reason = error.message if isinstance(error, HostdError) else "hostd was stopped or the client went away"
+    build_id, text = await starting, "\n".join(transcript.lines)
+    await platform.db.call(builds.finish, build_id, BuildState.FAILED, text, reason, None, platform.now())
 
 
 async def _build(platform: Platform, environment: Environment, push: Push, transcript: Transcript) -> Release:

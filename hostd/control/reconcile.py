@@ -73,9 +73,8 @@ async def recover(platform: Platform) -> None:
         for want in desired:
             tasks.create_task(_adopt(platform, want, actions.adopt.get(want.environment.id, {})))
     await _withdraw_strangers(platform, desired)
-    for want in desired:
-        if not want.environment.preview:  # once for an App
-            platform.later(tidy(platform, want.environment))
+    # once for an App
+    platform.untidy.update(want.environment.id for want in desired if not want.environment.preview)
     for instance in actions.stop:
         platform.later(_stop(platform, instance))
 
@@ -89,8 +88,17 @@ async def keep_reconciling(platform: Platform) -> None:
             await sweep_previews(platform)
             await _stop_strays(platform)
             await forget_logs(platform)
+            await _tidy_up(platform)
         except HostdError as error:
             _log.warning("reconciling failed: %s", error.message)
+
+
+async def _tidy_up(platform: Platform) -> None:
+    """Not right after a push: the next one may be on its way, and it is not to wait."""
+    for environment in await platform.db.read(environments.every):
+        if environment.id in platform.untidy:
+            platform.untidy.discard(environment.id)
+            await tidy(platform, environment)
 
 
 async def _desired(platform: Platform, environment: Environment) -> Desired:

@@ -21,7 +21,7 @@ from hostd.control.launching import (
     wait_healthy,
 )
 from hostd.control.platform import Platform
-from hostd.control.routing import WEB
+from hostd.control.routing import WEB, route_of
 from hostd.errors import HostdError, RolloutFailed
 from hostd.model.app import Environment
 from hostd.model.instance import Instance
@@ -55,13 +55,29 @@ async def rollout(
         await asyncio.shield(_fail(platform, release, error))
         raise
     live = release.move(ReleaseState.LIVE)
-    await platform.db.call(_go_live, live, also)
     former = platform.keepers.get(environment.id)
+    try:
+        await platform.db.call(_go_live, live, also)
+    except BaseException:
+        await asyncio.shield(_switch_back(platform, environment, former, keeper))
+        raise
     platform.keepers[environment.id] = keeper
     if former:
         leaving = await former.let_go()
         platform.later(_retire(platform, environment, former.release, leaving))
     return live
+
+
+async def _switch_back(
+    platform: Platform, environment: Environment, former: Keeper | None, keeper: Keeper
+) -> None:
+    """What cannot be stored is not live: it would be gone after a restart."""
+    if former:
+        await former.publish()
+    else:
+        await platform.router.publish([route_of(environment, None, [])])
+    await _stop(platform, await keeper.let_go(), 0)
+    drop_site(platform, environment, keeper.release)
 
 
 def _go_live(connection: Connection, live: Release, also: Callable[[Connection], None]) -> None:

@@ -162,9 +162,8 @@ def _make_empty(place: Path) -> None:
 def _failure(output: str) -> Exception:
     if "No space left" in output or "Disk quota" in output:
         return Unavailable("the disk of this machine is full: the push could not be written")
-    return BuildFailed(
-        f"the tree could not be written: {output.strip().splitlines()[-1][:200] if output else '?'}"
-    )
+    said = output.strip().splitlines()[-1:] or ["?"]
+    return BuildFailed(f"the push could not be written: {said[0][:200]}")
 
 
 def _check_entry(entry: Entry) -> None:
@@ -228,7 +227,7 @@ def _write_delta(reader: Reader, tree: str, changes: Sequence[Change], delta: Pa
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
         if isinstance(error, OSError):
-            raise Unavailable(f"the push could not be written: {error.strerror}") from error
+            raise _failure(str(error.strerror)) from error
         raise
     partial.rename(delta)
 

@@ -1,0 +1,305 @@
+"""An app, a visitor and a user who mean ill: what each can reach is what is theirs."""
+
+import asyncio
+import json
+import socket
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from hostd.store import tokens, users
+from hostd.store.database import Database
+from tests.e2e.server import Project, Server
+from tests.e2e.test_bad_apps import ANSWER, files
+from tests.e2e.test_bad_files import raw_get
+
+PROBE = """
+import http.server, json, os, socket, socketserver, urllib.parse
+def reach(target):
+    host, _, port = target.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), 1.5).close()
+        return "reached"
+    except OSError as error:
+        return type(error).__name__
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        wanted = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query).get("to", [])
+        body = json.dumps({target: reach(target) for target in wanted}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer): pass
+Server(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def endpoint(project: Project) -> str:
+    """Where the App's web process listens."""
+    (web,) = project.server.api("GET", f"/apps/{project.name}/processes").json()
+    return str(web["endpoint"])
+
+
+def own_addresses() -> list[str]:
+    """The machine's addresses."""
+    listed = subprocess.run(["ip", "-json", "-4", "addr"], capture_output=True, text=True, check=True).stdout
+    return [info["local"] for link in json.loads(listed) for info in link["addr_info"]]
+
+
+def test_an_app_reaches_neither_its_neighbour_nor_the_machine_nor_the_cloud_behind_it(
+    server: Server, project: Project
+) -> None:
+    neighbour = server.create(f"{project.name}-next")
+    neighbour.deploy(files("exec python3 program 200", ANSWER))
+    project.deploy(files("exec python3 program", PROBE))
+    here = endpoint(project)
+    with socket.create_server(("0.0.0.0", 0)) as service:  # noqa: S104
+        ports = (server.http_port, server.api_port, server.ssh_port, service.getsockname()[1])
+        machine = [f"{address}:{port}" for address in own_addresses() for port in ports]
+        others = [endpoint(neighbour), "169.254.169.254:80", "10.0.0.1:80", "192.168.0.1:80", "172.17.0.1:80"]
+        said: dict[str, str] = {}
+        for target in (*machine, *others):
+            said |= project.get("/", params={"to": target}).json()
+        assert [target for target, how in said.items() if how == "reached"] == []
+        assert project.get("/", params={"to": here}).json() == {here: "reached"}
+
+
+HOSTS = {
+    b"": b"400",
+    b"Host:": b"400",
+    b"Host: a b": b"400",
+    b"Host: {app}.localhost/x": b"400",
+    b"Host: {app}.localhost:80@evil": b"400",
+    b"Host: {app}.localhost:99999": b"400",
+    b"Host: {app}.localhost#": b"400",
+    b"Host: {app}.localhost?": b"400",
+    b"Host: ../../{app}.localhost": b"400",
+    b"Host: {app}.localhost\r\nHost: {app}.localhost": b"400",
+    b"Host: {app}.localhost\r\n Host: x": b"400",
+    b"Host : {app}.localhost": b"400",
+    b"Host: \xff\xfe.localhost": b"400",
+    b"Host: {app}.localhost\x00": b"400",
+    b"Host: <script>alert(1)</script>": b"400",
+    b"Host: nobody.localhost": b"404",
+    b"Host: localhost": b"404",
+    b"Host: 127.0.0.1": b"404",
+    b"Host: x.{app}.localhost": b"404",
+    b"Host: {app}.localhost.evil.example": b"404",
+    b"Host: {app}": b"404",
+}
+
+
+def test_a_hostile_host_is_refused_and_not_repeated(project: Project) -> None:
+    project.deploy(files("exec python3 program 200", ANSWER))
+    for template, status in HOSTS.items():
+        line = template.replace(b"{app}", project.name.encode())
+        with socket.create_connection(("127.0.0.1", project.server.http_port), timeout=10) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n" + line + b"\r\nConnection: close\r\n\r\n")
+            answer = client.recv(65536)
+        assert answer.split(b" ")[1] == status, (line, answer)
+        assert b"<script>alert" not in answer
+        assert b"evil" not in answer
+    assert raw_get(project, "/").endswith(b"ok")
+
+
+@pytest.fixture(scope="module")
+def stranger(server: Server) -> Iterator[str]:
+    """The token of a user who is no administrator and owns nothing."""
+
+    async def register() -> str:
+        database = Database.open(server.data / "data/hostd.db")
+        try:
+            now = datetime.now(UTC)
+            user = await database.call(users.create, "stranger", False, now)
+            return await database.call(tokens.issue, user.id, "test", now, None)
+        finally:
+            database.close()
+
+    yield asyncio.run(register())
+
+
+def asked(server: Server, token: str, method: str, path: str, **options: object) -> httpx.Response:
+    """A request to the API."""
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.request(method, f"{server.url}{path}", headers=headers, timeout=30, **options)  # type: ignore[arg-type]
+
+
+def operations(server: Server) -> list[tuple[str, str]]:
+    """Every method and path of the API."""
+    paths = httpx.get(f"{server.url}/openapi.json").json()["paths"]
+    return [(method.upper(), path) for path, methods in paths.items() for method in methods]
+
+
+def filled(path: str, app: str) -> str:
+    """A path with its parameters put in."""
+    for name in ("number", "build_id", "token_id", "key_id", "preview", "branch", "name"):
+        path = path.replace(f"{{{name}}}", "1")
+    return path.replace("{app}", app)
+
+
+def test_an_app_of_somebody_else_is_as_if_it_were_not_there(
+    server: Server, untouched: Project, stranger: str
+) -> None:
+    tried = 0
+    for method, path in operations(server):
+        if "{app}" not in path:
+            continue
+        body = {"json": {}} if method in ("POST", "PATCH", "PUT") else {}
+        theirs = asked(server, stranger, method, filled(path, untouched.name), **body)
+        nobodys = asked(server, stranger, method, filled(path, "not-there"), **body)
+        assert (theirs.status_code, nobodys.status_code) == (404, 404), (method, path, theirs.text)
+        assert theirs.text.replace(untouched.name, "not-there") == nobodys.text
+        tried += 1
+    assert tried > 10
+    assert asked(server, stranger, "GET", "/api/v1/apps").json() == []
+
+
+def test_a_repository_of_somebody_else_is_as_if_it_were_not_there(
+    server: Server, project: Project, stranger: str
+) -> None:
+    project.write(files("true")).commit()
+    for name in (project.name, "not-there"):
+        url = server.url.replace("://", f"://u:{stranger}@")
+        for words in (("ls-remote", f"{url}/{name}.git"), ("push", f"{url}/{name}.git", "main")):
+            done = project._run("git", *words)
+            assert done.returncode != 0
+            assert f"there is no app '{name}'" in done.stdout or "not found" in done.stdout, done.stdout
+    assert project.tip() == ""
+
+
+TOKENS = [
+    "",
+    "Bearer",
+    "Bearer ",
+    "Bearer x",
+    "Bearer hst_" + "a" * 32,
+    "Bearer hst_" + "a" * 60_000,
+    "Bearer hst_' OR 1=1 --",
+    "Bearer hst_\xe9",
+    "Basic",
+    "Basic !!!",
+    "Basic " + "A" * 50_000,
+    "Basic /////w==",
+    "Digest username=admin",
+    "Negotiate YII=",
+]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/apps", "/x.git/info/refs?service=git-receive-pack"])
+def test_a_token_that_is_none_is_refused(server: Server, path: str) -> None:
+    for value in TOKENS:
+        answer = httpx.get(f"{server.url}{path}", headers={"Authorization": value.encode("latin-1")})  # type: ignore[dict-item]
+        assert answer.status_code in (401, 429, 400, 431), (value[:40], answer.text)
+        assert "hst_a" not in answer.text
+
+
+BODIES = [
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b"1",
+    b'"x"',
+    b"NaN",
+    b'{"name": NaN}',
+    b'{"name": 1e999}',
+    b'{"name": null}',
+    b'{"name": []}',
+    b'{"name": {}}',
+    b'{"name": true}',
+    b'{"name": "\\ud800"}',
+    b'{"name": "\\u0000"}',
+    b'{"name": "a", "name": "b"}',
+    b'{"name": "a",}',
+    b"\xff\xfe{\x00}\x00",
+    b'{"name": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    b'{"name": ' + b"9" * 10_000 + b"}",
+    b'{"web": -1}',
+    b'{"web": 1e9}',
+    b'{"web": "2"}',
+    b'{"web": 99999999999999999999999999}',
+    b'{"1A": "x"}',
+    b'{"LD_PRELOAD": "x"}',
+    b'{"A=B": "x"}',
+    b'{"A": "x\\u0000"}',
+    b'{"A": "\\ud800"}',
+    b'{"A": 1}',
+    b'{"PORT": "1"}',
+    b'{"release": 99999999999999999999}',
+    b'{"release": -1}',
+    b'{"expires_in_days": 1e300, "name": "x"}',
+    b'{"expires_in_days": 99999999999, "name": "x"}',
+    b'{"name": "' + b"x" * 900_000 + b'"}',
+    b'{"name": "' + b"x" * 1_100_000 + b'"}',
+]
+
+
+def test_no_body_makes_a_fault_of_hostd(server: Server, untouched: Project) -> None:
+    for method, path in operations(server):
+        if method not in ("POST", "PATCH", "PUT"):
+            continue
+        for body in BODIES:
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {server.token}"}
+            answer = httpx.request(
+                method, server.url + filled(path, untouched.name), content=body, headers=headers, timeout=30
+            )
+            assert answer.status_code < 500, (method, path, body[:60], answer.text)
+            assert len(answer.text) < 5000
+
+
+NUMBERS = ["0", "-1", "x", "1e9", "99999999999999999999999", "%00", "..", "%2e%2e%2fx", "\u0661"]
+
+
+def test_no_path_or_query_makes_a_fault_of_hostd(server: Server, untouched: Project) -> None:
+    for method, path in operations(server):
+        if method != "GET":
+            continue
+        for number in NUMBERS:
+            whole = filled(path, untouched.name).replace("/1", f"/{number}")
+            for query in ("", "?lines=" + number, "?limit=" + number, "?process=" + number, "?follow=maybe"):
+                answer = asked(server, server.token, method, whole + query)
+                assert answer.status_code < 500, (whole + query, answer.text)
+
+
+NAMES = [
+    "",
+    "ab",
+    "a" * 64,
+    "Shop",
+    "a_b",
+    "-shop",
+    "shop-",
+    "a--b",
+    "1shop",
+    "xn--x",
+    "www",
+    "admin",
+    "api",
+    "git",
+    "hostd",
+    "sh\u043ep",
+    "shop\u200b",
+    "shop ",
+    "shop\n",
+    "../x",
+    "a/b",
+    "a.b",
+    "$(id)",
+    "';drop table apps",
+]
+
+
+def test_a_hostile_name_for_an_app_is_refused_with_the_rule(server: Server) -> None:
+    for name in NAMES:
+        answer = server.api("POST", "/apps", json={"name": name})
+        assert answer.status_code == 422, (name, answer.text)
+        assert answer.text.isascii()
+
+
+def test_a_fault_of_hostd_was_not_seen_in_all_of_this(server: Server) -> None:
+    """Runs last in this file: what went wrong inside is in the log of hostd."""
+    assert "Traceback" not in server.log(), server.log()[-5000:]
