@@ -5,10 +5,11 @@ hostd's own lie in one directory: `order.toml`, and a directory with a `buildpac
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hostd.build import source_files
+from hostd.build.remembered import Memory
 from hostd.errors import BuildFailed
 from hostd.model.buildpack import Buildpack, Group, parse_buildpack, parse_order
 from hostd.model.names import shown
@@ -34,10 +35,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """hostd's own buildpacks by id, and the order in which their Groups are tried."""
+    """hostd's own buildpacks by id, and the order in which their Groups are tried.
+
+    `memory` has what they said of apps that look the same to them, see remembered.py.
+    """
 
     candidates: Mapping[str, Candidate]
     order: tuple[Group, ...]
+    memory: Memory = field(default_factory=Memory)
 
 
 def read_shelf(directory: Path) -> Shelf:

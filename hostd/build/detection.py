@@ -17,6 +17,7 @@ from hostd.build.detect import (
     nothing_found,
     parse_plans,
 )
+from hostd.build.remembered import look
 from hostd.build.workshop import Workshop, architecture, base_env
 from hostd.errors import BuildFailed
 from hostd.model.buildpack import Group, Member
@@ -48,7 +49,7 @@ async def detect(workshop: Workshop, shelf: Shelf, transcript: Transcript) -> De
         order = (await _named(workshop, candidates, transcript),)
     groups = expand(order, {name: candidate.buildpack for name, candidate in candidates.items()})
     asked = {member.id: candidates[member.id] for group in groups for member in group}
-    verdicts = await _ask(workshop, asked)
+    verdicts = await _verdicts(workshop, shelf, asked)
     found = choices(groups, verdicts)
     if not found:
         if chosen or not workshop.recipe.enough:
@@ -57,6 +58,22 @@ async def detect(workshop: Workshop, shelf: Shelf, transcript: Transcript) -> De
         return Detection()
     _explain(found, candidates, verdicts, transcript)
     return Detection(tuple(candidates[name] for name in found[0].group), found[0].entries)
+
+
+async def _verdicts(
+    workshop: Workshop, shelf: Shelf, asked: Mapping[str, Candidate]
+) -> Mapping[str, Verdict]:
+    """Asked of the programs, unless they said it before of an app that looks the same to them."""
+    own = [
+        candidate.buildpack for name, candidate in asked.items() if shelf.candidates.get(name) == candidate
+    ]
+    sight = look(workshop.scratch.app, own, workshop.env) if len(own) == len(asked) else None
+    known = shelf.memory.of(sight) if sight else None
+    if known is None:
+        known = await _ask(workshop, asked)
+        if sight:
+            shelf.memory.keep(sight, known)
+    return known
 
 
 async def _ask(workshop: Workshop, candidates: Mapping[str, Candidate]) -> dict[str, Verdict]:

@@ -36,6 +36,23 @@ def read(directory: Path, name: str, limit: int = FILE_LIMIT) -> bytes | None:
     return content
 
 
+def is_file(directory: Path, name: str) -> bool:
+    """Whether there is a regular file `name` below `directory`; a directory or nothing is none.
+
+    Raises BuildFailed for what only the sandbox may follow: a symbolic link, also on the way.
+    """
+    place = directory
+    for part in name.split("/"):
+        place = place / part
+        try:
+            mode = place.lstat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if stat.S_ISLNK(mode):
+            raise BuildFailed(f"{name} is a symbolic link")
+    return stat.S_ISREG(mode)
+
+
 def is_directory(directory: Path, name: str) -> bool:
     """Whether `name` below `directory` is a directory that is reached without a symbolic link."""
     try:

@@ -40,6 +40,8 @@ class Buildpack:
     clear_env: bool = False
     order: tuple[Group, ...] = ()
     targets: tuple[tuple[str, str], ...] = ()  # (os, arch); empty text is any
+    looks_for: tuple[str, ...] = ()  # the only files whose presence its detection depends on, and
+    reads: tuple[str, ...] = ()  # those whose content it does; both empty: it may depend on anything
 
     @property
     def label(self) -> str:
@@ -86,6 +88,8 @@ def parse_buildpack(data: bytes, file: str) -> Buildpack:
             (toml.text(target, "os", file), toml.text(target, "arch", file))
             for target in toml.tables(tables, "targets", file)
         ),
+        looks_for=_names(tables, "detect-files", file),
+        reads=_names(tables, "detect-content", file),
     )
 
 
@@ -106,6 +110,12 @@ def parse_project(data: bytes) -> Project:
         tuple({key: toml.text(entry, key, file) for key in ("id", "version", "uri")} for entry in chosen),
         tuple((_variable(entry, file), toml.text(entry, "value", file)) for entry in variables),
     )
+
+
+def _names(tables: Mapping[str, Any], key: str, file: str) -> tuple[str, ...]:
+    """A key of hostd's own in the metadata, which the specification leaves to whoever reads it."""
+    names = toml.table(tables, "metadata", file).get(key, [])
+    return tuple(str(name) for name in names) if isinstance(names, list) else ()
 
 
 def _order(tables: Mapping[str, Any], file: str) -> tuple[Group, ...]:
