@@ -21,6 +21,7 @@ from hostd.transcript import Transcript
 
 LAYERS_LIMIT = 100  # for one Buildpack
 _KINDS = ("env", "env.build", "env.launch")
+_ERROR = "Error: "  # how a buildpack's last words begin, if it knows what is wrong
 _PLAN = "/platform/plan.toml"  # rules leave the rest of the platform directory to us
 
 
@@ -102,14 +103,22 @@ async def _run_buildpack(
         "CNB_BP_PLAN_PATH": _PLAN,
     }
     user = {} if buildpack.clear_env else workshop.env
+    reason = ""
+
+    def hear(line: str) -> None:
+        nonlocal reason
+        if line.startswith(_ERROR):
+            reason = line.removeprefix(_ERROR)
+        transcript.detail(line)
+
     status = await workshop.run(
         (f"{candidate.directory}/bin/build", directory, "/platform", _PLAN),
         environment.for_build(env, progress.contributions("build"), user),
         (*workshop.scratch.build_binds, *candidate.binds),
-        transcript.detail,
+        hear,
     )
     if status != 0:
-        raise BuildFailed(f"buildpack {buildpack.label} failed with status {status}")
+        raise BuildFailed(f"{buildpack.id}: {reason or f'it failed with status {status}'}")
 
 
 async def _run_command(workshop: Workshop, progress: _Progress, transcript: Transcript) -> None:

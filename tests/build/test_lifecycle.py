@@ -216,7 +216,7 @@ async def test_a_failed_build_leaves_nothing_and_earlier_layers_alone(yard: Yard
     image = await yard.build(yard.push({"lock": "1"}))
     with pytest.raises(BuildFailed) as refusal:
         await yard.build(yard.push({"lock": "2", "broken": ""}), image)
-    assert refusal.value.message == "buildpack python 1.0.0 failed with status 3"
+    assert refusal.value.message == "python: it failed with status 3"
     assert "       no" in yard.lines
     assert (Path(image.trees[1].directories[0]) / "lock").read_text() == "1"
     assert len(list((yard.home / "layers").iterdir())) == 1

@@ -23,6 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def server() -> Iterator[Server]:
     with serving() as running:
         yield running
+        assert "Traceback" not in running.log(), running.log()[-5000:]
 
 
 @pytest.fixture
