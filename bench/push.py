@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -188,16 +188,12 @@ def bare_start(argv: list[str], directory: Path) -> float:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        _until(lambda port=port: _answers(port))
+        while not _answers(port):
+            time.sleep(0.002)
         times.append(time.perf_counter() - start)
         process.terminate()
         process.wait()
     return statistics.median(times)
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        time.sleep(0.002)
 
 
 def _answers(port: int) -> bool:
@@ -246,7 +242,9 @@ def plain_server() -> Iterator[str]:
                 "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
                 "REMOTE_USER": "bench",
             }
-            done = subprocess.run(["git", "http-backend"], input=body, env=env, stdout=subprocess.PIPE, check=True)
+            done = subprocess.run(
+                ["git", "http-backend"], input=body, env=env, stdout=subprocess.PIPE, check=True
+            )
             head, _, content = done.stdout.partition(b"\r\n\r\n")
             self.send_response(200)
             for line in head.decode().split("\r\n"):

@@ -112,7 +112,7 @@ def cpu_seconds(pids: list[int]) -> float:
 
 def pss_mb(pids: list[int]) -> float:
     texts = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids]
-    return sum(int(re.search(r"^Pss:\s+(\d+)", text, re.M)[1]) for text in texts) / 1024  # type: ignore[index]
+    return sum(int(size) for text in texts for size in re.findall(r"^Pss:\s+(\d+)", text, re.M)) / 1024
 
 
 async def load(port: int, master: int, seconds: float, *, extra: tuple[str, ...] = ()) -> tuple[float, float]:

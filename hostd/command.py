@@ -155,6 +155,13 @@ def leave(command: Command, *, output: int, pass_fds: Sequence[int] = ()) -> int
         os.close(null)
 
 
+async def end_input(stdin: asyncio.StreamWriter) -> None:
+    """Close a child's standard input. That the child has gone by then is no failure."""
+    stdin.close()
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        await stdin.wait_closed()  # or asyncio logs what nobody has asked for
+
+
 def kill_session(process: asyncio.subprocess.Process) -> None:
     """SIGKILL for the child and everything else in its session's process group, if still there."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -185,4 +192,4 @@ async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             process.stdin.write(data)
             await process.stdin.drain()
-        process.stdin.close()
+        await end_input(process.stdin)

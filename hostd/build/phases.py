@@ -128,7 +128,7 @@ async def _run_command(workshop: Workshop, progress: _Progress, transcript: Tran
     with transcript.phase("Running the build command of hostd.toml"):
         env = environment.for_build(base_env(), progress.contributions("build"), workshop.env)
         status = await workshop.run(
-            ("sh", "-c", command), env, workshop.scratch.build_binds, transcript.detail
+            ("bash", "-c", command), env, workshop.scratch.build_binds, transcript.detail
         )
         if status != 0:
             raise BuildFailed(f"the build command of hostd.toml failed with status {status}")

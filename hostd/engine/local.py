@@ -31,6 +31,7 @@ from hostd.model.log import LogLine
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
 _KILLED = 137  # 128 + SIGKILL
+_LOOK_AGAIN = 0.1  # seconds
 _REMEMBERED = 1000  # ends of Instances
 INSTANCE_WEIGHT, TASK_WEIGHT = 100, 50  # shares of a busy CPU
 _LACKS = ("the kernel is shared: right for people who trust each other, no wall against hostile tenants",)
@@ -152,8 +153,11 @@ class LocalEngine:
             async with asyncio.timeout(grace):
                 if self.frozen(instance):
                     await self.thaw(instance)
-                await self._terminate(running)
-                await asyncio.shield(running.exit)
+                telling = asyncio.create_task(self._terminate(running))
+                try:
+                    await asyncio.shield(running.exit)
+                finally:
+                    telling.cancel()
         except TimeoutError:
             in_time = running.exit.done()
             running.told = running.told if in_time else signal.SIGKILL
@@ -261,20 +265,26 @@ class LocalEngine:
             records.remove(self._instances, instance_id)
 
     async def _terminate(self, running: _Running) -> None:
-        """SIGTERM to all but bubblewrap's two: its monitor would leave the app behind, its reaper ignores it."""
-        status = self._instances / running.record.instance.id / "status"
+        """SIGTERM to all but bubblewrap's two (its monitor would leave the app behind, its reaper ignores it) and but
+        shells that wait for others. Those are told once all the others are gone and they go on."""
+        told: set[int] = set()
         while not running.exit.done():
-            reaper = records.read_status(status).get("child-pid", 0)
-            spared = {running.pid, reaper}
-            found = groups.processes(self._cgroups, running.slot.name) if reaper else []
-            told = [pid for pid in found if pid not in spared]
-            for pid in told:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
-            if told:
+            left = self._processes(running)
+            if left and not told & left:
+                waiting = processes.shells_that_wait(sorted(left)) if not told else set()
+                told = left - waiting
+                for pid in told:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGTERM)
                 running.told = signal.SIGTERM
-                return
-            await asyncio.sleep(0.005)  # it is only just starting
+            await asyncio.sleep(0.005 if not left else _LOOK_AGAIN)  # none: it is only just starting
+
+    def _processes(self, running: _Running) -> set[int]:
+        """What the app itself runs; nothing before bubblewrap has made the sandbox."""
+        status = self._instances / running.record.instance.id / "status"
+        reaper = records.read_status(status).get("child-pid", 0)
+        found = groups.processes(self._cgroups, running.slot.name) if reaper else []
+        return set(found) - {running.pid, reaper}
 
     def _adopt(self) -> None:
         boot = records.boot_id()

@@ -117,13 +117,18 @@ class Follower:
             self.cutting, self.rest, self.offset = True, b"", self.position
 
     def _drop(self, size: int) -> None:
-        """Skip a flood to near its end, and let go of the disk it took."""
+        """Skip a flood, and let go of the disk it took, but for its end: that is what `tail` shows."""
         counted = os.pread(self.descriptor, _COUNTED, self.position)
         skipped = size - self.position
         self.dropped_lines += counted.count(b"\n") * skipped // max(len(counted), 1)
         self.dropped_bytes += skipped
-        os.ftruncate(self.descriptor, 0)
-        self.position, self.offset, self.rest, self.cutting = 0, 0, b"", False
+        length = (size - TAIL) // _BLOCK * _BLOCK
+        if _collapse(self.descriptor, length):
+            self.position = size - length
+        else:  # a file system without that call
+            os.ftruncate(self.descriptor, 0)
+            self.position = 0
+        self.offset, self.rest, self.cutting = self.position, b"", False
 
     def _shorten(self) -> None:
         """Cut off what was read. Removing a range loses nothing written meanwhile, as truncating might."""

@@ -4,7 +4,10 @@ import asyncio
 import contextlib
 import os
 import select
+from collections.abc import Sequence
 from pathlib import Path
+
+SHELLS = frozenset({"sh", "dash", "bash", "ash", "zsh"})
 
 
 def alive_in(pid: int, cgroup: str) -> int | None:
@@ -36,6 +39,26 @@ async def ended(pidfd: int) -> None:
     finally:
         loop.remove_reader(pidfd)
     _reap(pidfd)
+
+
+def shells_that_wait(pids: Sequence[int]) -> set[int]:
+    """Those of `pids` that are a shell with a child among them: told to end, it would go first and take along what
+    it waits for, whose turn it is to end in its own way."""
+    parents = {_parent(pid) for pid in pids}
+    return {pid for pid in pids if pid in parents and _name(pid) in SHELLS}
+
+
+def _parent(pid: int) -> int:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        # after the name in parentheses, which may hold anything: state, parent (proc(5), stat)
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
+
+
+def _name(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
 
 
 def listeners(pid: int) -> list[str]:

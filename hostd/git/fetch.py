@@ -35,11 +35,11 @@ async def upload(
             yield data
         await process.wait()
     finally:
-        feeding.cancel()
-        await asyncio.gather(feeding, return_exceptions=True)
         if process.returncode is None:
             command.kill_session(process)
             await process.wait()
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
 
 
 async def _feed(stdin: asyncio.StreamWriter, body: AsyncIterable[bytes]) -> None:
@@ -48,7 +48,7 @@ async def _feed(stdin: asyncio.StreamWriter, body: AsyncIterable[bytes]) -> None
             stdin.write(chunk)
             await stdin.drain()
     finally:
-        stdin.close()
+        await command.end_input(stdin)
 
 
 def _env(protocol: str) -> dict[str, str]:

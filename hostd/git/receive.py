@@ -100,7 +100,7 @@ class Session:
                 stdin.write(chunk)
                 await stdin.drain()
         head.end()
-        stdin.close()
+        await command.end_input(stdin)
 
     async def answer(self) -> AsyncIterator[bytes]:
         """git's answer as it comes, with the true reason of a refusal in it."""
@@ -135,6 +135,7 @@ class Session:
                     await self._process.wait()
             command.kill_session(self._process)
             await self._process.wait()
+            await command.end_input(self._process.stdin)
         if self._complaints:
             await self._complaints
 

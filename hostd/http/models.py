@@ -210,7 +210,7 @@ class ReleaseShown(BaseModel):
     failure: str = Field(examples=[""])
     image: str = Field(examples=["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
     buildpacks: Sequence[str] = Field(examples=[["python 1.0"]])
-    processes: Mapping[str, Sequence[str]] = Field(examples=[{"web": ["sh", "-c", "gunicorn app:app"]}])
+    processes: Mapping[str, Sequence[str]] = Field(examples=[{"web": ["bash", "-c", "gunicorn app:app"]}])
 
     @staticmethod
     def of(release: Release) -> "ReleaseShown":

@@ -25,7 +25,7 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class ProcessType:
-    """`web: command`. `command` is the argv; a line of a Procfile comes as ("sh", "-c", line).
+    """`web: command`. `command` is the argv; a line of a Procfile comes as ("bash", "-c", line).
 
     `default` marks the one that gets the Route. `directory` is where it starts.
     """

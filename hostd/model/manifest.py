@@ -102,7 +102,7 @@ class _Reader:
         except Invalid as error:
             raise self._refusal("processes", name, error.message) from error
         if isinstance(command, str) and command.strip():
-            return ProcessType(name, ("sh", "-c", command))
+            return ProcessType(name, ("bash", "-c", command))
         if isinstance(command, list) and command and all(isinstance(word, str) and word for word in command):
             return ProcessType(name, tuple(command))
         raise self._refusal("processes", name, "a command is a line or a list of words, and not empty")

@@ -57,7 +57,7 @@ def _entry(number: int, line: str) -> ProcessType:
         raise _refusal(number, error.message) from error
     if not command:
         raise _refusal(number, f"{name} has no command")
-    return ProcessType(name, ("sh", "-c", command))
+    return ProcessType(name, ("bash", "-c", command))
 
 
 def _refusal(number: int, rule: str) -> BuildFailed:

@@ -267,7 +267,7 @@ async def test_programs_in_exec_d_are_refused_by_name(yard: Yard) -> None:
 async def test_a_procfile_alone_is_enough(yard: Yard) -> None:
     yard.buildpack("python", FAIL, NOTHING)
     image = await yard.build(yard.push({"Procfile": "web: ./serve\n"}))
-    assert image.processes == (ProcessType("web", ("sh", "-c", "./serve")),)
+    assert image.processes == (ProcessType("web", ("bash", "-c", "./serve")),)
     assert image.buildpacks == ()
     assert [tree.target for tree in image.trees] == ["/app"]
 

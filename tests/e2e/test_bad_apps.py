@@ -74,7 +74,7 @@ NOT_HEALTHY = {
     "speaks without end": (
         PYTHON,
         SOCKET.format(what="os.dup2(connection.fileno(), 1); os.system('yes 2>&-')"),
-        "breaks the connection",
+        "on / after 4 s",  # it breaks the connection, or speaks no HTTP
     ),
     "fails at every request": ("exec python3 program 503", ANSWER, "web answers 503 on / after 4 s"),
     "eats memory": (PYTHON, EAT, "web was killed: out of memory (R15) before it listened"),

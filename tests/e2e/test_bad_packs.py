@@ -10,6 +10,7 @@ from tests.e2e.test_bad_requests import kept
 from tests.e2e.wire import (
     BLOB,
     OFS_DELTA,
+    TAG,
     TREE,
     Thing,
     command,
@@ -204,3 +205,16 @@ def test_a_bomb_of_deltas_is_refused(untouched: Project) -> None:
     assert sum(map(len, chain)) < 10_000
     answer = pushed(untouched, tree(("100644", b"a", sha)), *chain)
     refused(untouched, answer, "unpacked size 1")
+
+
+def test_a_history_that_git_would_warn_of_at_every_step_is_taken(project: Project) -> None:
+    """Ten thousand tags without a tagger: git may not stop because nobody has read its warnings yet."""
+    top = commit(EMPTY.sha)
+    tags = [
+        Thing(TAG, f"object {top.sha}\ntype commit\ntag t{number}\n\nx\n".encode())
+        for number in range(10_000)
+    ]
+    trees = [tree(("0100644", f"{number}".encode(), NOTHING.sha)) for number in range(10_000)]
+    body = pack([NOTHING, EMPTY, top, *tags, *trees])
+    answer = post(project, request([command(top.sha, "refs/tags/topic")], body)).content
+    assert b"ok refs/tags/topic" in answer, answer[-2000:]

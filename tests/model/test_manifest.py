@@ -17,7 +17,7 @@ def test_the_reference_file_shows_every_key_and_is_accepted() -> None:
     assert manifest.parse(content) == Manifest(
         build_command="make site",
         processes=(
-            ProcessType("web", ("sh", "-c", "gunicorn --bind 0.0.0.0:$PORT app:app")),
+            ProcessType("web", ("bash", "-c", "gunicorn --bind 0.0.0.0:$PORT app:app")),
             ProcessType("worker", ("python", "worker.py")),
         ),
         static=StaticSite("public"),

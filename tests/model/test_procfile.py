@@ -11,8 +11,8 @@ from hostd.model.image import ProcessType
 
 def test_each_line_is_a_process_type_in_the_order_of_the_file() -> None:
     assert procfile.parse(b"web: gunicorn app:app --bind 0.0.0.0:$PORT\nworker: python work.py\n") == (
-        ProcessType("web", ("sh", "-c", "gunicorn app:app --bind 0.0.0.0:$PORT")),
-        ProcessType("worker", ("sh", "-c", "python work.py")),
+        ProcessType("web", ("bash", "-c", "gunicorn app:app --bind 0.0.0.0:$PORT")),
+        ProcessType("worker", ("bash", "-c", "python work.py")),
     )
 
 
@@ -27,7 +27,7 @@ def test_each_line_is_a_process_type_in_the_order_of_the_file() -> None:
     ],
 )
 def test_byte_order_marks_crlf_comments_and_spaces_are_accepted(content: bytes) -> None:
-    assert procfile.parse(content) == (ProcessType("web", ("sh", "-c", "run")),)
+    assert procfile.parse(content) == (ProcessType("web", ("bash", "-c", "run")),)
 
 
 @pytest.mark.parametrize(
