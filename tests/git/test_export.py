@@ -1,6 +1,5 @@
 """Exports are exactly the commit, whatever changed since the base."""
 
-import os
 import stat
 from pathlib import Path
 
@@ -20,7 +19,7 @@ def merged(source: Source, at: Path) -> dict[str, str]:
     mounts.overlay(at, source.directories)
     try:
         return {
-            str(path.relative_to(at)): os.readlink(path) if path.is_symlink() else path.read_text()
+            str(path.relative_to(at)): str(path.readlink()) if path.is_symlink() else path.read_text()
             for path in at.rglob("*")
             if path.is_symlink() or path.is_file()
         } | {
@@ -35,7 +34,7 @@ def merged(source: Source, at: Path) -> dict[str, str]:
 async def test_the_first_export_is_the_whole_tree(clone: Clone, tmp_path: Path) -> None:
     clone.write("app.py", "one")
     clone.write("deep/er/file", "two")
-    os.symlink("/etc/passwd", clone.directory / "link")
+    (clone.directory / "link").symlink_to("/etc/passwd")
     source = await clone.repositories.export(clone.app, clone.commit())
     assert merged(source, tmp_path / "m") == {
         "app.py": "one",

@@ -1,5 +1,7 @@
 """The report of a refused push carries the true reason, in whatever pieces git's output comes."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +20,7 @@ def fed(pieces: list[bytes], refused: str) -> bytes:
 @given(st.lists(st.integers(1, len(ANSWER) - 1), max_size=6))
 def test_the_reason_replaces_gits_own_however_the_bytes_are_cut(cuts: list[int]) -> None:
     bounds = [0, *sorted(cuts), len(ANSWER)]
-    pieces = [ANSWER[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    pieces = [ANSWER[start:end] for start, end in itertools.pairwise(bounds)]
     answer = fed(pieces, "build failed: no")
     assert answer.startswith(message("hello"))
     assert b"ng refs/heads/main build failed: no\n" in answer
