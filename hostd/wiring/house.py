@@ -1,0 +1,150 @@
+"""The house put together: the one place that knows which engine, store and router there are."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from hostd.build.lifecycle import Lifecycle
+from hostd.control import reconcile
+from hostd.control.logs import LogBook
+from hostd.control.platform import Names, Platform
+from hostd.control.secrets import Secrets
+from hostd.control.sleep import Sleeper
+from hostd.engine.base import Report
+from hostd.engine.local import LocalEngine
+from hostd.git.config import check_installed
+from hostd.git.repos import Repositories
+from hostd.model.instance import Endpoint, Limits
+from hostd.router.nginx import NginxRouter
+from hostd.settings import Settings
+from hostd.store import installation, tokens, users
+from hostd.store.database import Database
+from hostd.wiring.ground import lay_out
+
+SHUTDOWN_LIMIT = 30  # seconds for pushes that are past their commit point
+ADMINISTRATOR = "admin"
+API_HOST = "hostd"  # the console's and API's name below the base domain
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """All of a running hostd. `token` is the administrator's, at the first start only."""
+
+    platform: Platform
+    logbook: LogBook
+    report: Report
+    token: str
+
+
+@asynccontextmanager
+async def open_platform(settings: Settings) -> AsyncIterator[House]:
+    """Open everything, recover what an earlier hostd left, and close it again; Instances and router go on."""
+    data = settings.data
+    await check_installed()
+    db = Database.open(settings.database)
+    engine, router = await engine_of(settings, db), router_of(settings)
+    repositories = Repositories(data / "repositories", data / "apps")
+    repositories.open()
+    toolchains, buildpacks = await asyncio.to_thread(lay_out, data)
+    report = await engine.open()
+    builder = Lifecycle(data / "apps", engine, buildpacks, toolchains)
+    logbook = LogBook(data / "logs")
+    platform = Platform(
+        data=data,
+        db=db,
+        repositories=repositories,
+        builder=builder,
+        engine=engine,
+        router=router,
+        secrets=Secrets.open(data / "key"),
+        names=_names(settings),
+        now=clock,
+        limits=Limits(memory_mb=settings.instance_memory_mb),
+        builds=asyncio.Semaphore(settings.builds_at_once),
+        note=logbook.add,
+    )
+    try:
+        await router.open()
+        running = [asyncio.create_task(logbook.run(engine, router))]
+        await reconcile.recover(platform)
+        sleeper = Sleeper(platform)
+        await router.on_wake(sleeper.wake)
+        running.append(asyncio.create_task(sleeper.run(router.requests())))
+        running.append(asyncio.create_task(reconcile.keep_reconciling(platform)))
+        try:
+            yield House(platform, logbook, report, await db.call(_first_token, clock()))
+        finally:
+            await _let_go(platform)
+            await _cancel(running)
+    finally:
+        await builder.close()
+        await router.close()
+        await engine.close()
+        db.close()
+
+
+async def engine_of(settings: Settings, db: Database) -> LocalEngine:
+    run = settings.data / "run"
+    return LocalEngine(run / "engine", await db.call(_installation), run / "output")
+
+
+def router_of(settings: Settings) -> NginxRouter:
+    return NginxRouter(
+        settings.data / "router",
+        settings.http_port,
+        settings.https_port,
+        Endpoint(settings.listen_address, settings.listen_port),
+        f"{API_HOST}.{settings.base}",
+        settings.base,
+    )
+
+
+async def _let_go(platform: Platform) -> None:
+    """End what this process does for Instances, but not the Instances; finish what runs in the background."""
+    for keeper in platform.keepers.values():
+        await keeper.thaw()
+        await keeper.let_go()
+    if platform.background:
+        await asyncio.wait(platform.background, timeout=SHUTDOWN_LIMIT)
+    await _cancel(list(platform.background))
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _names(settings: Settings) -> Names:
+    scheme, port = ("https", settings.https_port) if settings.https_port else ("http", settings.http_port)
+    return Names(settings.base, scheme, port, settings.public_url, settings.ssh_port)
+
+
+def _installation(connection: Connection) -> str:
+    known = installation.setting(connection, "installation")
+    if known is None:
+        known = secrets.token_hex(4)
+        installation.set(connection, "installation", known)
+    return known
+
+
+def _first_token(connection: Connection, now: datetime) -> str:
+    """The first administrator and a token, if there is no user yet; else ""."""
+    if users.count(connection) > 0:
+        return ""
+    admin = users.create(connection, ADMINISTRATOR, True, now)
+    return tokens.issue(connection, admin.id, "first start", now)
+
+
+def administrator_token(connection: Connection, now: datetime) -> str:
+    admin = users.by_name(connection, ADMINISTRATOR)
+    return tokens.issue(connection, admin.id, "admin token", now)
+
+
+def clock() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 (the clock that everybody is given)
