@@ -77,8 +77,7 @@ async def run(command: Command, on_line: Callable[[str], None] | None = None) ->
             tasks.create_task(each_line(process.stdout, keep))
         status = await process.wait()
     except BaseException:
-        kill_session(process)
-        await asyncio.shield(process.wait())
+        await asyncio.shield(end(process))
         raise
     return Result(status, "\n".join(lines))
 
@@ -159,13 +158,24 @@ async def end_input(stdin: asyncio.StreamWriter) -> None:
     """Close a child's standard input. That the child has gone by then is no failure."""
     stdin.close()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        await stdin.wait_closed()  # or asyncio logs what nobody has asked for
+        # Awaited, or asyncio logs what nobody has asked for; shielded, or a cancellation would reach its own future.
+        await asyncio.shield(stdin.wait_closed())
 
 
 def kill_session(process: asyncio.subprocess.Process) -> None:
     """SIGKILL for the child and everything else in its session's process group, if still there."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """Kill the child's session and reap it. Nobody else may be reading its output: what is left of that is dropped."""
+    kill_session(process)
+    if process.stdin:
+        await end_input(process.stdin)
+    while process.stdout and await process.stdout.read(65536):
+        pass  # asyncio takes a child for over only when its output has been read to the end
+    await process.wait()
 
 
 async def each_line(stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:

@@ -1,8 +1,11 @@
 """Running programs, within bounds."""
 
+import asyncio
+
 import pytest
 
-from hostd.command import PATH, Command, run
+from hostd import command
+from hostd.command import PATH, PIPE, Command, run
 from hostd.errors import Unavailable
 
 ENV = {"PATH": PATH}
@@ -26,3 +29,23 @@ async def test_a_child_that_takes_too_much_memory_is_told_that_there_is_none() -
 async def test_a_program_that_cannot_be_run_is_named(program: str, words: str) -> None:
     with pytest.raises(Unavailable, match=f"{program} {words}"):
         await run(Command((program,), ENV))
+
+
+async def test_a_child_whose_output_nobody_reads_can_be_ended() -> None:
+    process = await command.spawn(Command(("yes",), ENV), stdin=PIPE, stdout=PIPE)
+    assert process.stdout
+    await process.stdout.readexactly(1_000_000)
+    await asyncio.sleep(0.1)  # until asyncio has enough of it, and stops reading
+    async with asyncio.timeout(10):
+        await command.end(process)
+    assert process.returncode == -9
+
+
+async def test_a_run_that_is_cancelled_in_a_flood_of_output_ends() -> None:
+    begun = asyncio.Event()
+    running = asyncio.create_task(run(Command(("yes",), ENV), lambda _: begun.set()))
+    await begun.wait()
+    running.cancel()
+    async with asyncio.timeout(10):
+        await asyncio.gather(running, return_exceptions=True)
+    assert running.cancelled()

@@ -50,6 +50,7 @@ class Keeper:
         self._site = site
         self._tasks: dict[Slot, asyncio.Task[None]] = {}
         self.asleep = False
+        self.relieved = False  # another Keeper has the Route now: what happens here must not take it back
         self._rest = asyncio.Lock()
 
     @property
@@ -67,7 +68,9 @@ class Keeper:
             self._tasks[slot] = asyncio.create_task(self._watch(slot))
 
     async def publish(self) -> None:
-        """Point the Route at the Instances that answer now."""
+        """Point the Route at the Instances that answer now. Nothing while another Keeper has taken it over."""
+        if self.relieved:
+            return
         healthy = [
             place.instance
             for _, place in self._web()
@@ -104,14 +107,11 @@ class Keeper:
             if not self.asleep:
                 return
             await self._thaw()
-            stopped = [slot for slot, place in self._web() if place.state is InstanceState.STOPPED]
-            async with asyncio.TaskGroup() as tasks:
-                for slot in stopped:
-                    tasks.create_task(self._start(slot))
-            for slot in stopped:
-                self._tasks[slot] = asyncio.create_task(self._watch(slot))
-            self.asleep = False
-        self._platform.later(self.publish())
+            try:
+                await self._start_stopped()
+            finally:
+                self.asleep = False
+                self._platform.later(self.publish())
 
     async def thaw(self) -> None:
         """Before hostd ends: what is frozen goes on, so that it answers without hostd. What was stopped stays so."""
@@ -124,6 +124,8 @@ class Keeper:
         """Stop what sleeps; the next request starts it."""
         async with self._rest:
             frozen = [(slot, place) for slot, place in self._web() if place.state is InstanceState.FROZEN]
+            if not frozen:
+                return
             for slot, _ in frozen:
                 task = self._tasks.pop(slot)
                 task.cancel()
@@ -162,8 +164,23 @@ class Keeper:
                 await self._platform.engine.thaw(place.instance)
                 self._put(slot, InstanceState.RUNNING, place.instance)
 
+    async def _start_stopped(self) -> None:
+        """Whether a start succeeds or not, its slot is watched as any other from then on."""
+        stopped = [slot for slot, place in self._web() if place.state is InstanceState.STOPPED]
+        starts = {slot: asyncio.create_task(self._start(slot)) for slot in stopped}
+        self._tasks.update(starts)  # `let_go` ends them
+        try:
+            results = await asyncio.gather(*starts.values(), return_exceptions=True)
+        finally:
+            for slot in self.places.keys() & starts.keys():
+                self._tasks[slot] = asyncio.create_task(self._watch(slot))
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
     async def let_go(self, slots: Sequence[Slot] | None = None) -> list[Instance]:
-        """Stop watching `slots`, or all; their Instances go on and are returned."""
+        """Stop watching `slots`, or all and the Route; their Instances go on and are returned."""
+        self.relieved = self.relieved or slots is None
         chosen = list(self.places) if slots is None else [slot for slot in slots if slot in self.places]
         tasks = [self._tasks.pop(slot) for slot in chosen if slot in self._tasks]
         for task in tasks:

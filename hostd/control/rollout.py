@@ -6,6 +6,7 @@ before the old ones are told to go, and the store says LIVE only after the switc
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from sqlalchemy import Connection
 
@@ -58,8 +59,10 @@ async def rollout(
     former = platform.keepers.get(environment.id)
     try:
         await platform.db.call(_go_live, live, also)
-    except BaseException:
+    except BaseException as error:
         await asyncio.shield(_switch_back(platform, environment, former, keeper))
+        with suppress(HostdError):  # a store that cannot take the one may not take the other
+            await asyncio.shield(_fail(platform, release, error))
         raise
     platform.keepers[environment.id] = keeper
     if former:
@@ -73,6 +76,7 @@ async def _switch_back(
 ) -> None:
     """What cannot be stored is not live: it would be gone after a restart."""
     if former:
+        former.relieved = False
         await former.publish()
     else:
         await platform.router.publish([route_of(environment, None, [])])
@@ -94,9 +98,14 @@ async def _launch(
     keeper = Keeper(platform, environment, release, site_of(platform, environment, release))
     started = await start_all(platform, environment, release, slots, transcript)
     keeper.keep(started)
+    former = platform.keepers.get(environment.id)
+    if former:
+        former.relieved = True
     try:
         await keeper.publish()
     except BaseException:
+        if former:
+            former.relieved = False
         await asyncio.shield(_stop(platform, await keeper.let_go(), 0))
         raise
     _describe(release, slots, transcript)

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from hostd.control.access import Action, authorize
+from hostd.control.keeper import Keeper
 from hostd.control.platform import Platform
 from hostd.errors import HostdError, Invalid
 from hostd.model.app import App, Environment, User
@@ -31,6 +32,7 @@ class Sleeper:
         self._platform = platform
         self._clock = clock
         self._asked: dict[str, float] = {}  # when a host was last asked for
+        self._seen: dict[str, Keeper] = {}
 
     async def run(self, requests: AsyncIterator[RequestRecord]) -> None:
         """Watch requests, and look for idle Environments, until cancelled."""
@@ -57,7 +59,7 @@ class Sleeper:
         for keeper in list(self._platform.keepers.values()):
             environment = keeper.environment
             after = limits.get(environment.id, PREVIEW_IDLE if environment.preview else 0)
-            idle = self._clock() - self._asked.setdefault(environment.host, self._clock())
+            idle = self._idle(keeper)
             if not after or idle < after or self._platform.lock(environment).locked():
                 continue
             async with self._platform.lock(environment):
@@ -66,9 +68,18 @@ class Sleeper:
                 elif idle > after + STOP_AFTER:
                     await keeper.stop_frozen()
 
+    def _idle(self, keeper: Keeper) -> float:
+        """Seconds since its host was asked for, or since it is looked at: a push counts as a request."""
+        host = keeper.environment.host
+        if self._seen.get(host) is not keeper:
+            self._seen[host] = keeper
+            self._asked[host] = self._clock()
+        return self._clock() - self._asked[host]
+
     async def _watch(self, requests: AsyncIterator[RequestRecord]) -> None:
         async for record in requests:
-            self._asked[record.host] = self._clock()
+            if record.environment:  # anybody may ask for hosts that are nobody's, and for ever new ones
+                self._asked[record.host] = self._clock()
 
     async def _look(self) -> None:
         while True:

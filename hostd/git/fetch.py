@@ -36,8 +36,7 @@ async def upload(
         await process.wait()
     finally:
         if process.returncode is None:
-            command.kill_session(process)
-            await process.wait()
+            await command.end(process)
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
 

@@ -22,8 +22,7 @@ async def list_files(tree: str, env: Mapping[str, str]) -> list[Entry]:
         status = await process.wait()
     finally:
         if process.returncode is None:
-            command.kill_session(process)
-            await process.wait()
+            await command.end(process)
     if status != 0:
         raise Unavailable(f"git could not list the files of this push (status {status})")
     return [entry for entry in entries if not entry.directory]

@@ -133,9 +133,7 @@ class Session:
                 async with asyncio.timeout(5):
                     await self._process.stdout.read()
                     await self._process.wait()
-            command.kill_session(self._process)
-            await self._process.wait()
-            await command.end_input(self._process.stdin)
+            await command.end(self._process)
         if self._complaints:
             await self._complaints
 

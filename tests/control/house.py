@@ -1,0 +1,131 @@
+"""A Platform with an App in it, for tests of the verbs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hostd.control.apps import create_app, production_of
+from hostd.control.keeper import Keeper
+from hostd.control.platform import Platform
+from hostd.control.rollout import rollout
+from hostd.model.app import App, Environment, User
+from hostd.model.image import Image, ProcessType, image_digest
+from hostd.model.log import LogLine
+from hostd.model.release import Release, ReleaseState
+from hostd.model.route import Route
+from hostd.store import releases, users
+from hostd.transcript import Transcript
+from tests.fakes import FakeEngine
+from tests.fakes_control import FakeBuilder, FakeRouter, platform_in
+
+COMMIT = "c" * 40
+HOST = "shop.localhost"
+
+
+def image_of(labels: dict[str, str] | None = None, **lines: str) -> Image:
+    """An Image with these process types, their lines in the language of FakeEngine; `web` alone if none is given."""
+    processes = tuple(
+        ProcessType(name, ("sh", "-c", line)) for name, line in (lines or {"web": "serve 200"}).items()
+    )
+    return Image(image_digest((), {}, processes, None), (), {}, processes, labels=labels or {})
+
+
+@dataclass
+class House:
+    """A Platform, the App shop of ada's with its production, what was said, and the clock."""
+
+    platform: Platform
+    ada: User
+    app: App
+    production: Environment
+    clock: list[datetime]
+    logged: list[LogLine]
+    said: Transcript = field(default_factory=Transcript)
+
+    @property
+    def engine(self) -> FakeEngine:
+        assert isinstance(self.platform.engine, FakeEngine)
+        return self.platform.engine
+
+    @property
+    def router(self) -> FakeRouter:
+        assert isinstance(self.platform.router, FakeRouter)
+        return self.platform.router
+
+    @property
+    def builder(self) -> FakeBuilder:
+        assert isinstance(self.platform.builder, FakeBuilder)
+        return self.platform.builder
+
+    @property
+    def keeper(self) -> Keeper:
+        return self.platform.keepers[self.production.id]
+
+    @property
+    def route(self) -> Route:
+        return self.router.routes[HOST]
+
+    @property
+    def running(self) -> list[str]:
+        """`web-v1` of all that runs for production."""
+        return [name.removeprefix("shop-production-") for name in self.engine.running]
+
+    async def release(self, image: Image | None = None) -> Release:
+        """The next Release, STARTING."""
+        db, config = self.platform.db, self.platform.secrets.encrypt_mapping({})
+        now = self.platform.now()
+        return await db.call(
+            releases.create,
+            self.production.id,
+            image or image_of(),
+            config,
+            COMMIT,
+            "a push",
+            "ada",
+            now,
+            {},
+        )
+
+    async def deploy(self, image: Image | None = None) -> Release:
+        """Roll `image` out."""
+        return await rollout(self.platform, self.production, await self.release(image), self.said)
+
+    async def stored(self) -> Sequence[Release]:
+        """All Releases of production, newest first."""
+        decrypt = self.platform.secrets.decrypt_mapping
+        return await self.platform.db.read(releases.recent, self.production.id, 100, decrypt)
+
+    async def states(self) -> list[ReleaseState]:
+        """Theirs, oldest first."""
+        return [release.state for release in reversed(await self.stored())]
+
+    async def settled(self) -> None:
+        """Once nothing is under way in the background."""
+        while self.platform.background:
+            await asyncio.gather(*self.platform.background)
+
+    def end(self, process: str = "web") -> None:
+        """End every Instance of `process`, as if it had crashed."""
+        for life in self.engine.machine.lives.values():
+            if life.instance.spec.process == process:
+                life.acting.cancel()
+
+
+@asynccontextmanager
+async def house_in(data: Path, router: FakeRouter | None = None) -> AsyncIterator[House]:
+    """A House in `data`; nothing of it runs afterwards."""
+    clock, logged = [datetime.now(UTC)], list[LogLine]()
+    with platform_in(data) as made:
+        platform = replace(made, now=lambda: clock[0], note=logged.append, router=router or made.router)
+        ada = await platform.db.call(users.create, "ada", False, clock[0])
+        app = await create_app(platform, ada, "shop")
+        house = House(platform, ada, app, await production_of(platform, app), clock, logged)
+        house.builder.image = image_of()
+        yield house
+        for keeper in platform.keepers.values():
+            await keeper.let_go()
+        await house.settled()
+        await house.engine.remove()
