@@ -10,7 +10,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 
 LINES_LIMIT = 20_000
-_CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-HJKSTfhln]|\x1b[^\[]|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]")
+# All but colours (ECMA-48, SGR): others make a terminal type what the pusher did not, as its title or its position.
+_CONTROLS = re.compile(
+    r"\x1b\[(?![0-9;:]*m)[0-?]*[ -/]*[@-~]?|\x1b(?!\[)[^\x1b]?|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]"
+)
 
 
 class Transcript:

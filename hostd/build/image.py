@@ -33,7 +33,9 @@ def assemble(
             "nothing to run: no process type was found", hint="add a Procfile with a line: web: COMMAND"
         )
     own = tuple(_with_own_env(process, env, contributions) for process in wanted)
-    labels = {**launch.labels, **recipe.manifest.labels}
+    # Only hostd.toml, which is checked, speaks to the Rollout.
+    others = {name: value for name, value in launch.labels.items() if not name.startswith("hostd.")}
+    labels = {**others, **recipe.manifest.labels}
     digest = image_digest(trees, env, own, static)
     return Image(digest, trees, env, own, static, layers, buildpacks, labels)
 

@@ -42,7 +42,8 @@ async def create_app(platform: Platform, actor: User, name: str) -> App:
         await platform.repositories.create(app)
         await platform.router.publish([route_of(await production_of(platform, app), None, [])])
     except BaseException:
-        await platform.db.call(apps.destroy, app.id, platform.now())
+        await platform.repositories.remove(app)
+        await platform.db.call(apps.erase, app.id)
         raise
     return app
 

@@ -76,7 +76,8 @@ class Keeper:
             for _, place in self._web()
             if place.state in (InstanceState.RUNNING, InstanceState.FROZEN) and place.instance
         ]
-        route = route_of(self.environment, self.release, healthy, self._site, asleep=self.asleep)
+        state = {"asleep": self.asleep, "scaled_up": bool(self._web())}
+        route = route_of(self.environment, self.release, healthy, self._site, **state)
         await self._platform.router.publish([route])
 
     async def fall_asleep(self) -> bool:

@@ -124,7 +124,7 @@ def site_of(platform: Platform, environment: Environment, release: Release) -> P
             except OSError as error:
                 raise Unavailable(f"the site could not be mounted: {error.strerror}") from error
     root = top / release.image.static.root
-    if not root.is_dir() or not root.resolve().is_relative_to(top):
+    if not root.is_dir() or not root.resolve().is_relative_to(top.resolve()):
         raise RolloutFailed(f"the site's directory {release.image.static.root} is not there after the build")
     return root
 

@@ -144,6 +144,7 @@ class Platform:
     untidy: set[int] = field(
         default_factory=set
     )  # Environments that something was deployed to since their last tidy
+    leaving: set[str] = field(default_factory=set)  # ids of Instances that are drained: no strays
     keyring: dict[str, int] = field(default_factory=dict)  # fingerprint of an SSH key -> id of its User
     keepers: dict[int, "Keeper"] = field(default_factory=dict)
     locks: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))

@@ -19,7 +19,7 @@ from hostd.model.app import PRODUCTION, App, Environment, User
 from hostd.model.build import BuildState
 from hostd.model.image import Image
 from hostd.model.names import shown
-from hostd.model.push import BranchRules, Push, candidate, decide, parse_options, production_branch
+from hostd.model.push import BranchRules, Push, RefUpdate, candidate, decide, parse_options, production_branch
 from hostd.model.release import Release
 from hostd.store import apps, builds, environments, releases
 from hostd.transcript import Transcript
@@ -49,9 +49,11 @@ async def accept(
     options = parse_options(received.options)
     app = await _settle_branch(platform, app, received)
     rules = BranchRules(app.production_branch, (await settings_of(platform, app)).enabled)
-    await _take_turns(platform, app, received, rules, transcript, held)
+    chosen = candidate(received.updates, rules)
+    await _take_turns(platform, app, received, chosen, transcript, held)
     with platform.repositories.reader(app, received.quarantine) as reader:
-        kinds = {u.new: kind for u in received.updates if (kind := reader.kind(u.new))}
+        kind = reader.kind(chosen.new) if chosen else None  # of no other: it takes reading the whole object
+        kinds = {chosen.new: kind} if chosen and kind else {}
         decision = decide(received.updates, rules, kinds, reader.tips())
         summary = reader.summary(decision.deploy.new) if decision.deploy else ""
     for note in decision.notes:
@@ -93,7 +95,7 @@ async def deploy_push(
     starting = asyncio.create_task(start)  # on disk by the time the build is done
     try:
         release = await _build(platform, environment, push, transcript)
-        build_id = await starting
+        build_id = await asyncio.shield(starting)
         end = f"{platform.names.url(environment)} is running {release.name}"
 
         def record(connection: Connection) -> None:
@@ -103,7 +105,9 @@ async def deploy_push(
         live = await rollout(platform, environment, release, transcript, record)
     except BaseException as error:
         await asyncio.shield(_record_failure(platform, starting, error, transcript))
-        raise _named(error) if isinstance(error, HostdError) else error from error
+        if isinstance(error, HostdError):
+            raise _named(error) from error
+        raise
     transcript.step(end)
     platform.untidy.add(environment.id)
     return live
@@ -154,7 +158,8 @@ async def _restored(platform: Platform, environment: Environment) -> Image | Non
 
 
 def _build_env(config: Mapping[str, str]) -> dict[str, str]:
-    """The ConfigVars a Build sees: those that steer build tools, or end up in browsers anyway. No secrets."""
+    """The ConfigVars a Build sees: those that steer build tools, their registry tokens among them, or that end up in
+    browsers anyway. The app's own secrets it does not see."""
     return {name: value for name, value in config.items() if name.startswith(BUILD_CONFIG)}
 
 
@@ -162,12 +167,11 @@ async def _take_turns(
     platform: Platform,
     app: App,
     received: Received,
-    rules: BranchRules,
+    chosen: RefUpdate | None,
     transcript: Transcript,
     held: AsyncExitStack,
 ) -> None:
     """Alone with what the push may deploy or remove."""
-    chosen = candidate(received.updates, rules)
     changed = [u for u in received.updates if u is chosen or u.deletes]
     labels = [label_for(app, update.branch) for update in changed if update.branch]
     await hold(platform, labels, held, lambda: _say_wait(transcript))

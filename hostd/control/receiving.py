@@ -72,13 +72,18 @@ class Receiving:
                 await asyncio.gather(answering, return_exceptions=True)
 
     async def converse(self, body: AsyncIterable[bytes], send: Send, gone: Awaitable[object]) -> None:
-        """`feed` and `answer` at the same time, to the end of the answer."""
-        feeding = asyncio.create_task(self.feed(body))
+        """`feed` and `answer` at the same time, to the end of the answer. Raises as `feed` does."""
+        feeding = asyncio.create_task(self._session.feed(body))
+        answering = asyncio.create_task(self.answer(send, gone))
         try:
-            await self.answer(send, gone)
+            await asyncio.wait({feeding, answering}, return_when=asyncio.FIRST_COMPLETED)
+            if feeding.done() and not self.committed:
+                feeding.result()
+            await answering
         finally:
-            feeding.cancel()
-            await asyncio.gather(feeding, return_exceptions=True)
+            for task in (feeding, answering):
+                task.cancel()
+            await asyncio.gather(feeding, answering, return_exceptions=True)
 
     async def _answer(self, send: Send) -> None:
         try:

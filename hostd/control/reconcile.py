@@ -91,6 +91,8 @@ async def keep_reconciling(platform: Platform) -> None:
             await _tidy_up(platform)
         except HostdError as error:
             _log.warning("reconciling failed: %s", error.message)
+        except Exception:  # noqa: BLE001 (a bug met once must not end the reconciling for good)
+            _log.exception("reconciling failed")
 
 
 async def _tidy_up(platform: Platform) -> None:
@@ -131,6 +133,7 @@ async def _withdraw_strangers(platform: Platform, desired: Sequence[Desired]) ->
 async def _stop_strays(platform: Platform) -> None:
     """Only of Environments at rest: what a rollout is starting belongs to nobody yet."""
     kept = {instance.id for keeper in platform.keepers.values() for instance in keeper.instances}
+    kept |= platform.leaving
     busy = {
         keeper.environment.label
         for keeper in platform.keepers.values()

@@ -74,12 +74,13 @@ async def rollout(
 async def _switch_back(
     platform: Platform, environment: Environment, former: Keeper | None, keeper: Keeper
 ) -> None:
-    """What cannot be stored is not live: it would be gone after a restart."""
-    if former:
-        former.relieved = False
-        await former.publish()
-    else:
-        await platform.router.publish([route_of(environment, None, [])])
+    """What cannot be published or stored is not live: it would be gone after a restart."""
+    with suppress(HostdError):  # a router that does not answer: on disk its table is right again
+        if former:
+            former.relieved = False
+            await former.publish()
+        else:
+            await platform.router.publish([route_of(environment, None, [])])
     await _stop(platform, await keeper.let_go(), 0)
     drop_site(platform, environment, keeper.release)
 
@@ -96,17 +97,18 @@ async def _launch(
     await run_release_command(platform, environment, release, transcript)
     slots = slots_of(release, await platform.db.read(formations.of, environment.id))
     keeper = Keeper(platform, environment, release, site_of(platform, environment, release))
-    started = await start_all(platform, environment, release, slots, transcript)
-    keeper.keep(started)
+    try:
+        keeper.keep(await start_all(platform, environment, release, slots, transcript))
+    except BaseException:
+        drop_site(platform, environment, release)
+        raise
     former = platform.keepers.get(environment.id)
     if former:
         former.relieved = True
     try:
         await keeper.publish()
     except BaseException:
-        if former:
-            former.relieved = False
-        await asyncio.shield(_stop(platform, await keeper.let_go(), 0))
+        await asyncio.shield(_switch_back(platform, environment, former, keeper))
         raise
     _describe(release, slots, transcript)
     return keeper
@@ -171,13 +173,17 @@ async def _retire(
 async def drain(platform: Platform, leaving: Sequence[Instance]) -> None:
     """Wait until nothing is under way to `leaving` (at most DRAIN_LIMIT seconds), then stop them."""
     endpoints = [instance.endpoint for instance in leaving if instance.spec.process == WEB]
-    waited = 0.0
-    while waited < DRAIN_LIMIT:
-        await asyncio.sleep(0.1)
-        waited += 0.1
-        if not endpoints or await platform.router.in_flight(endpoints) == 0:
-            break
-    await _stop(platform, leaving, GRACE)
+    ids, waited = {instance.id for instance in leaving}, 0.0
+    platform.leaving.update(ids)
+    try:
+        while waited < DRAIN_LIMIT:
+            await asyncio.sleep(0.1)
+            waited += 0.1
+            if not endpoints or await platform.router.in_flight(endpoints) == 0:
+                break
+        await _stop(platform, leaving, GRACE)
+    finally:
+        platform.leaving.difference_update(ids)
 
 
 async def _stop(platform: Platform, instances: Sequence[Instance], grace: float) -> None:

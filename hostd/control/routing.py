@@ -21,9 +21,13 @@ def route_of(
     site: Path | None = None,
     *,
     asleep: bool = False,
+    scaled_up: bool = True,
 ) -> Route:
-    """The Route of `environment`. `healthy` are its web Instances, `site` the directory of a static Release."""
-    target = _target(release, healthy, site, asleep)
+    """The Route of `environment`. `healthy` are its web Instances, `site` the directory of a static Release.
+
+    `scaled_up`: there should be a web Instance, if the Release has such a process at all.
+    """
+    target = _target(release, healthy, site, asleep=asleep, scaled_up=scaled_up)
     return Route(
         environment.host,
         target,
@@ -35,11 +39,18 @@ def route_of(
     )
 
 
-def _target(release: Release | None, healthy: Sequence[Instance], site: Path | None, asleep: bool) -> Target:
+def _target(
+    release: Release | None,
+    healthy: Sequence[Instance],
+    site: Path | None,
+    *,
+    asleep: bool,
+    scaled_up: bool,
+) -> Target:
     if release is None:
         return ToError(NOTHING_PUSHED)
     if release.image.static and site:
         return ToDirectory(str(site), release.image.static.single_page)
     if healthy or asleep:
         return ToInstances(tuple(instance.endpoint for instance in healthy), asleep=asleep)
-    return ToError(CRASHED if release.image.process(WEB) else NO_WEB_PROCESS)
+    return ToError(CRASHED if scaled_up and release.image.process(WEB) else NO_WEB_PROCESS)

@@ -88,6 +88,8 @@ class Sleeper:
                 await self.look()
             except HostdError as error:
                 _log.warning("looking for idle apps failed: %s", error.message)
+            except Exception:  # noqa: BLE001 (a bug met once must not end the looking for good)
+                _log.exception("looking for idle apps failed")
 
 
 async def set_sleep(

@@ -4,6 +4,7 @@ Nothing here grows without bound: a line is cut, a flood is dropped and counted 
 """
 
 import asyncio
+import contextlib
 import ctypes
 import json
 import os
@@ -174,7 +175,11 @@ class Outputs:
         path = self._path(instance)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._followers[instance] = follower = Follower(path, instance, environment, process)
-        _store(follower)
+        try:
+            _store(follower)
+        except OSError:
+            os.close(descriptor)
+            raise
         return descriptor
 
     def end(self, instance: str) -> None:
@@ -231,7 +236,8 @@ class Outputs:
     def _save(self) -> None:
         for follower in self._followers.values():
             if follower.saved != follower.offset:
-                _store(follower)
+                with contextlib.suppress(OSError):  # a full disk: noted next time; reading must go on
+                    _store(follower)
 
     def _path(self, instance: str) -> Path:
         return self._directory / f"{instance}.out"

@@ -81,12 +81,15 @@ def boot_id() -> str:
 
 
 def to_json(record: Record) -> str:
-    """The record as JSON."""
-    return json.dumps(asdict(record), separators=(",", ":"))
+    """The record as JSON, without the process environment: it holds config, which no disk is to have in plain text,
+    and what was started has it."""
+    facts = asdict(record)
+    facts["instance"]["spec"]["env"] = {}
+    return json.dumps(facts, separators=(",", ":"))
 
 
 def from_json(text: str) -> Record:
-    """The record that `to_json` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+    """The record that `to_json` wrote, `env` empty. Raises ValueError, KeyError or TypeError for anything else."""
     data: dict[str, Any] = json.loads(text)
     told = data["instance"]
     spec = told["spec"]

@@ -13,7 +13,7 @@ import itertools
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,8 +71,18 @@ async def export(objects: Objects, commit: str, sources: Path, owner: int) -> So
             changes = _changes(reader, base, tree, most)
             if changes is None:
                 return Source(commit, tree, (await _whole(objects, reader, tree, sources, owner),))
-            _write_delta(reader, tree, changes, delta, owner)
+            await _to_the_end(asyncio.to_thread(_write_delta, reader, tree, changes, delta, owner))
         return Source(commit, tree, (delta, sources / f"base-{base}"))
+
+
+async def _to_the_end(work: Coroutine[None, None, None]) -> None:
+    """A thread cannot be cancelled: who is cancelled waits for it before the objects are closed beneath it."""
+    writing = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait({writing})
+        raise
 
 
 async def fold(objects: Objects, source: Source, sources: Path, owner: int) -> None:

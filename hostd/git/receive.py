@@ -168,9 +168,7 @@ class Session:
             lines.write(line.encode(errors="replace") + b"\n")
 
         try:
-            async with asyncio.timeout(DECISION_LIMIT):
-                await _check_sizes(received)
-                await self._gate(received, say)
+            await self._decide(received, say)
         except HostdError as error:
             self._report.refused = error.message
             say("")
@@ -178,6 +176,14 @@ class Session:
                 say(f" !     {text}")
             return False
         return True
+
+    async def _decide(self, received: Received, say: Say) -> None:
+        try:
+            async with asyncio.timeout(DECISION_LIMIT):
+                await _check_sizes(received)
+                await self._gate(received, say)
+        except TimeoutError as error:
+            raise LimitExceeded(f"the push took longer than {DECISION_LIMIT:.0f} s in all") from error
 
 
 async def _read_control(control: asyncio.StreamReader, repository: Path) -> Received | None:

@@ -6,6 +6,7 @@ always "pre-receive hook declined", so it is held back to its end and the true r
 
 DECLINED = b"pre-receive hook declined"
 REASON_LIMIT = 200
+BAND_LIMIT = 65_515  # bytes of a band in one packet (gitprotocol-capabilities, "side-band-64k")
 FLUSH = b"0000"
 
 
@@ -54,7 +55,8 @@ class Report:
                 self.accepted.add(line[3:].strip().decode(errors="replace"))
         fixed = [line.replace(DECLINED, reason) if reason else line for line in lines]
         inner = b"".join(packet(line) for line in fixed) + FLUSH
-        return packet(b"\x01" + inner)
+        pieces = (inner[start : start + BAND_LIMIT] for start in range(0, len(inner), BAND_LIMIT))
+        return b"".join(packet(b"\x01" + piece) for piece in pieces)
 
 
 def packet(payload: bytes) -> bytes:

@@ -64,7 +64,7 @@ class InstanceSpec:
     image: Image
     command: tuple[str, ...]
     directory: str
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(compare=False, repr=False)  # holds secrets; not known of what was adopted
     limits: Limits = field(default_factory=Limits)
 
 

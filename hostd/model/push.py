@@ -108,10 +108,12 @@ def candidate(updates: Sequence[RefUpdate], rules: BranchRules) -> RefUpdate | N
 
 
 def production_branch(current: str, updates: Sequence[RefUpdate], tips: Mapping[str, str]) -> str:
-    """The branch that deploys: `current`, unless nothing was ever pushed to it and `master` comes without it."""
+    """The branch that deploys: `current`, unless it is git's usual one, nothing was ever pushed to it, and git's other
+    usual one comes without it. What somebody has chosen stays."""
     branches = {update.branch for update in updates if not update.deletes}
+    other = {"main": "master", "master": "main"}.get(current)
     never_pushed = f"refs/heads/{current}" not in tips and current not in branches
-    return "master" if never_pushed and branches == {"master"} else current
+    return other if other and never_pushed and branches == {other} else current
 
 
 def check_branch(branch: str) -> str:

@@ -83,6 +83,7 @@ class NginxRouter:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._supervision
             self._supervision = None
+        await self._waking.close()
         self._records.close()
         self._file.close()
         await self._control.close()

@@ -24,11 +24,13 @@ class WakeSocket:
         """Listen; only the user `owner`, as whom the workers run, may connect."""
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(OSError, ValueError):  # ValueError: a line that is too long
-                host = (await reader.readline()).decode(errors="replace").strip()
-                writer.write((await wake(host)).encode() + b"\n")
-                await writer.drain()
-            writer.close()
+            try:
+                with contextlib.suppress(OSError, ValueError):  # ValueError: a line that is too long
+                    host = (await reader.readline()).decode(errors="replace").strip()
+                    writer.write((await wake(host)).encode() + b"\n")
+                    await writer.drain()
+            finally:
+                writer.close()  # also where waking failed: the request must not wait for an answer
 
         self._path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(answer, self._path, limit=LINE_LIMIT, backlog=4096)

@@ -77,6 +77,12 @@ def destroy(connection: Connection, app_id: int, now: datetime) -> None:
     connection.execute(environments.delete().where(environments.c.app_id == app_id))
 
 
+def erase(connection: Connection, app_id: int) -> None:
+    """Forget an App of which nothing ever ran, its name too."""
+    connection.execute(environments.delete().where(environments.c.app_id == app_id))
+    connection.execute(apps.delete().where(apps.c.id == app_id))
+
+
 def _living(connection: Connection, *conditions: ColumnElement[bool]) -> list[App]:
     query = select(apps).where(apps.c.destroyed_at.is_(None), *conditions).order_by(apps.c.name)
     return [_app(row) for row in connection.execute(query)]

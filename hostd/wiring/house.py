@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,6 +17,7 @@ from hostd.control.secrets import Secrets
 from hostd.control.sleep import Sleeper
 from hostd.engine.base import Report
 from hostd.engine.local import LocalEngine
+from hostd.errors import HostdError
 from hostd.git.config import check_installed
 from hostd.git.repos import Repositories
 from hostd.model.instance import Endpoint, Limits
@@ -106,8 +107,9 @@ def router_of(settings: Settings) -> NginxRouter:
 
 async def _let_go(platform: Platform) -> None:
     """End what this process does for Instances, but not the Instances; finish what runs in the background."""
-    for keeper in platform.keepers.values():
-        await keeper.thaw()
+    for keeper in list(platform.keepers.values()):  # a push that is past its commit point may add one
+        with suppress(HostdError):  # a router that does not answer must not leave the others frozen
+            await keeper.thaw()
         await keeper.let_go()
     if platform.background:
         await asyncio.wait(platform.background, timeout=SHUTDOWN_LIMIT)

@@ -1,8 +1,9 @@
 """A Platform with an App in it, for tests of the verbs."""
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,13 @@ from pathlib import Path
 from hostd.control.apps import create_app, production_of
 from hostd.control.keeper import Keeper
 from hostd.control.platform import Platform
+from hostd.control.push import accept
 from hostd.control.rollout import rollout
+from hostd.git.receive import Received
 from hostd.model.app import App, Environment, User
 from hostd.model.image import Image, ProcessType, image_digest
 from hostd.model.log import LogLine
+from hostd.model.push import ZERO, RefUpdate
 from hostd.model.release import Release, ReleaseState
 from hostd.model.route import Route
 from hostd.store import releases, users
@@ -106,6 +110,35 @@ class House:
         """Once nothing is under way in the background."""
         while self.platform.background:
             await asyncio.gather(*self.platform.background)
+
+    def commit(self, text: str = "a commit") -> str:
+        """A commit without files, in the App's repository."""
+        tree = self.git("hash-object", "-w", "-t", "tree", "/dev/null")
+        return self.git("commit-tree", tree, "-m", text)
+
+    def tip(self, branch: str) -> str:
+        """What the branch points at; ZERO if there is none."""
+        return self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}") or ZERO
+
+    async def push(self, branch: str = "main", *options: str, said: Transcript | None = None) -> Transcript:
+        """A push of a new commit, accepted as the hook has it accepted, and the ref moved."""
+        update = RefUpdate(self.tip(branch), self.commit(branch), f"refs/heads/{branch}")
+        transcript = said or Transcript()
+        received = Received(self.platform.repositories.path(self.app), None, (update,), options)
+        async with AsyncExitStack() as held:
+            await accept(self.platform, self.app, self.ada, received, transcript, held)
+            self.git("update-ref", update.ref, update.new)
+        return transcript
+
+    def git(self, *words: str) -> str:
+        """What git prints in the App's repository."""
+        path = str(self.platform.repositories.path(self.app))
+        env = {"PATH": "/usr/bin:/bin"} | {
+            f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+        }
+        return subprocess.run(
+            ["git", f"--git-dir={path}", *words], check=True, env=env, capture_output=True, text=True
+        ).stdout.strip()
 
     def end(self, process: str = "web") -> None:
         """End every Instance of `process`, as if it had crashed."""

@@ -60,15 +60,17 @@ async def test_a_rollout_starts_publishes_goes_live_and_drains_in_this_order(tmp
         assert house.route.release == "v2"
 
 
-async def test_what_is_under_way_to_the_old_release_is_waited_for(house: House) -> None:
-    await house.deploy()
-    house.router.under_way = 1
-    await house.deploy()
-    await asyncio.sleep(0.25)
-    assert house.running == ["web-v1", "web-v2"]
-    house.router.under_way = 0
-    await house.settled()
-    assert house.running == ["web-v2"]
+async def test_what_is_under_way_to_the_old_release_is_waited_for(tmp_path: Path) -> None:
+    router = WatchingRouter()
+    async with house_in(tmp_path, router) as house:
+        await house.deploy()
+        router.house, router.under_way = house, 1
+        await house.deploy()
+        await until(lambda: [call for call, _, _ in router.seen].count("in_flight") >= 2)
+        assert house.running == ["web-v1", "web-v2"]
+        router.under_way = 0
+        await house.settled()
+        assert house.running == ["web-v2"]
 
 
 async def _fails_and_the_old_one_serves(house: House, image: Image, reason: str) -> None:
@@ -171,23 +173,17 @@ async def test_a_rollout_that_is_cancelled_fails_and_leaves_nothing(house: House
     assert [release.failure for release in await house.stored()] == ["the rollout was cut off"]
 
 
-async def test_the_old_release_does_not_take_the_route_back_when_it_crashes_during_the_switch(
-    tmp_path: Path,
-) -> None:
-    async with house_in(tmp_path) as house:
-        await house.deploy()
-        former = house.keeper
+async def test_the_old_release_does_not_take_the_route_back(house: House) -> None:
+    await house.deploy()
+    former, loop = house.keeper, asyncio.get_running_loop()
 
-        def crash_of_the_former(_: Connection) -> None:
-            asyncio.run_coroutine_threadsafe(former.publish(), loop).result(5)
+    def crash_of_the_former(_: Connection) -> None:
+        asyncio.run_coroutine_threadsafe(former.publish(), loop).result(5)
 
-        loop = asyncio.get_running_loop()
-        await rollout(
-            house.platform, house.production, await house.release(), house.said, crash_of_the_former
-        )
-        assert house.route.release == "v2"
-        await former.publish()
-        assert house.route.release == "v2"
+    await rollout(house.platform, house.production, await house.release(), house.said, crash_of_the_former)
+    assert house.route.release == "v2"
+    await former.publish()
+    assert house.route.release == "v2"
 
 
 async def test_the_formation_says_how_many_start(house: House) -> None:

@@ -19,14 +19,16 @@ RUN = {"Procfile": "web: exec python3 program 200\n", "program": ANSWER}
 
 
 @contextlib.contextmanager
-def small_disk(place: Path, mib: int) -> Iterator[None]:
-    """A file system of `mib` MiB at `place`."""
+def small_disk(server: Server, directory: str, mib: int) -> Iterator[Path]:
+    """A file system of `mib` MiB at a place below hostd's data; ends the server before it goes."""
+    place = server.data / "data" / directory
     place.mkdir(parents=True)
     place.chmod(0o711)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=0711", "hostd-test", place], check=True)
     try:
-        yield
+        yield place
     finally:
+        server.stop()
         subprocess.run(["umount", "-l", place], check=True)
 
 
@@ -51,7 +53,7 @@ def fill(place: Path) -> Path:
 
 
 def test_a_full_disk_refuses_a_push_and_keeps_nothing_of_it(stopped: Server) -> None:
-    with small_disk(stopped.data / "data/repositories", 6):
+    with small_disk(stopped, "repositories", 6):
         project = stopped.start().create("shop")
         project.deploy(RUN)
         before = kept(project)
@@ -64,12 +66,11 @@ def test_a_full_disk_refuses_a_push_and_keeps_nothing_of_it(stopped: Server) -> 
         assert project.get().text == "ok"
         project.git("reset", "-q", "--hard", "HEAD~1")
         assert "is running v2" in project.deploy({"more": "x"}).output
-        stopped.stop()
 
 
 def test_a_disk_that_is_full_of_files_refuses_a_push_in_words(stopped: Server) -> None:
     """The objects fit, the work tree does not."""
-    with small_disk(stopped.data / "data/apps", 6):
+    with small_disk(stopped, "apps", 6):
         project = stopped.start().create("shop")
         project.deploy(RUN)
         project.write({f"file{number}": "x" * MIB for number in range(8)}).commit()
@@ -77,11 +78,10 @@ def test_a_disk_that_is_full_of_files_refuses_a_push_in_words(stopped: Server) -
         assert "the disk of this machine is full" in pushed.output
         assert project.get().text == "ok"
         assert "is running" in project.deploy({**{f"file{number}": "" for number in range(8)}}).output
-        stopped.stop()
 
 
 def test_a_build_that_fills_the_disk_fails_and_the_next_one_has_its_room(stopped: Server) -> None:
-    with small_disk(stopped.data / "data/apps", 20):
+    with small_disk(stopped, "apps", 20):
         project = stopped.start().create("shop")
         project.deploy(RUN)
         pushed = project.deploy(
@@ -92,15 +92,14 @@ def test_a_build_that_fills_the_disk_fails_and_the_next_one_has_its_room(stopped
         assert project.get().text == "ok"
         pushed = project.deploy({"hostd.toml": '[build]\ncommand = "head -c 6M /dev/zero > big"\n'})
         assert "is running v2" in pushed.output
-        stopped.stop()
 
 
 def test_a_full_disk_of_the_database_refuses_writes_and_nothing_else(stopped: Server) -> None:
     stopped.extra["HOSTD_DATABASE"] = str(stopped.data / "data/database/hostd.db")
-    with small_disk(stopped.data / "data/database", 4):
+    with small_disk(stopped, "database", 4) as disk:
         project = stopped.start().create("shop")
         project.deploy(RUN)
-        filler = fill(stopped.data / "data/database")
+        filler = fill(disk)
         answer = stopped.api("PATCH", "/apps/shop/config", json={"A": "x" * 60_000})
         assert answer.status_code == 503
         assert "the disk is full" in answer.text
@@ -109,14 +108,13 @@ def test_a_full_disk_of_the_database_refuses_writes_and_nothing_else(stopped: Se
         assert project.get().text == "ok"
         filler.unlink()
         assert "is running" in project.deploy({"more": "y"}).output
-        stopped.stop()
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["something was live", "nothing was live"])
 def test_a_release_that_cannot_be_stored_as_live_does_not_stay_live(stopped: Server, before: bool) -> None:
     """The disk of the database fills up while the release command runs."""
     stopped.extra["HOSTD_DATABASE"] = str(stopped.data / "data/database/hostd.db")
-    with small_disk(stopped.data / "data/database", 4):
+    with small_disk(stopped, "database", 4) as disk:
         project = stopped.start().create("shop")
         if before:
             project.deploy(RUN)
@@ -128,7 +126,7 @@ def test_a_release_that_cannot_be_stored_as_live_does_not_stay_live(stopped: Ser
         assert push.stderr
         while "running" not in push.stderr.readline():
             assert push.poll() is None
-        filler = fill(stopped.data / "data/database")
+        filler = fill(disk)
         said = push.communicate(timeout=60)[1]
         assert "the disk is full" in said
         assert push.returncode == 1
@@ -139,7 +137,6 @@ def test_a_release_that_cannot_be_stored_as_live_does_not_stay_live(stopped: Ser
         assert project.get().status_code == (200 if before else 404)
         records = stopped.data / "data/run/engine/instances"
         wait_for(lambda: len(list(records.iterdir())) == int(before), 20, "instances of it are left")
-        stopped.stop()
 
 
 def refused_start(server: Server, *before: str) -> str:

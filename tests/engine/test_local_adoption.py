@@ -75,7 +75,7 @@ def only(instances: Sequence[Instance]) -> Instance:
 
 
 async def test_an_instance_of_a_killed_hostd_is_adopted_with_its_output(here: Place) -> None:
-    await started_by_a_hostd_that_was_killed(here, "echo before; while sleep 0.05; do echo after; done")
+    await started_by_a_hostd_that_was_killed(here, "echo before; while :; do echo after; sleep 0.05; done")
     engine = here.engine()
     await engine.open()
     instance = only(await engine.instances())

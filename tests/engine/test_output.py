@@ -179,3 +179,14 @@ async def test_the_end_of_a_flood_that_was_dropped_is_still_its_tail(outputs: Ou
     printer(outputs)(b"x" * 9_000_000 + b"\nthe end\n")
     assert (await take(outputs, 1))[0].text.startswith("L10 dropped=")
     assert outputs.tail("web.1", 1) == ["the end"]
+
+
+async def test_reading_goes_on_where_nobody_can_note_how_far(outputs: Outputs, tmp_path: Path) -> None:
+    say = printer(outputs)
+    (tmp_path / "web.1.partial").mkdir()  # as on a full disk
+    say(b"one\n")
+    async with asyncio.timeout(10), aclosing(outputs.lines()) as lines:
+        assert (await anext(lines)).text == "one"
+        say(b"two\n")
+        assert (await anext(lines)).text == "two"
+    (tmp_path / "web.1.partial").rmdir()

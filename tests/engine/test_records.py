@@ -1,5 +1,6 @@
 """What is known again after a restart."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from hostd.engine import records
@@ -36,8 +37,10 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert records.read_all(tmp_path) == []
 
 
-def test_secrets_in_a_record_are_for_root_only(tmp_path: Path) -> None:
-    records.write(tmp_path, RECORD)
+def test_a_record_holds_no_config_and_is_for_root_only(tmp_path: Path) -> None:
+    secret = replace(RECORD.instance.spec, env={"PASSWORD": "hunter2"})
+    records.write(tmp_path, replace(RECORD, instance=replace(RECORD.instance, spec=secret)))
+    assert "hunter2" not in (tmp_path / "web.1" / "record.json").read_text()
     assert (tmp_path / "web.1").stat().st_mode & 0o077 == 0
 
 

@@ -36,3 +36,17 @@ def test_an_accepted_push_passes_unchanged_and_names_its_refs() -> None:
 
 def test_a_line_of_band_2_is_not_held_back() -> None:
     assert Report().feed(message("live")) == message("live")
+
+
+def test_a_report_of_a_thousand_refs_fits_into_packets() -> None:
+    lines = (b"ng refs/tags/%d pre-receive hook declined\n" % number for number in range(1000))
+    refused = b"".join(map(packet, lines)) + b"0000"
+    git = packet(b"\x01" + refused[:50_000]) + packet(b"\x01" + refused[50_000:]) + b"0000"
+    answer = fed([git], "too many refs in one push (1000, at most 100)")
+    report = b""
+    while answer != b"0000":
+        length = int(answer[:4], 16)
+        assert answer[4:5] == b"\x01"
+        report, answer = report + answer[5:length], answer[length:]
+    assert report.count(b"too many refs") == 1000
+    assert report.endswith(b"0000")

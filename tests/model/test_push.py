@@ -101,6 +101,14 @@ def test_master_is_taken_where_main_was_never_pushed() -> None:
     assert production_branch("main", [*master, RefUpdate(ZERO, B, MAIN)], {}) == "main"
 
 
+def test_main_is_taken_after_a_first_push_of_master_that_was_refused() -> None:
+    assert production_branch("master", [RefUpdate(ZERO, B, MAIN)], {}) == "main"
+
+
+def test_a_branch_that_was_chosen_stays_also_before_its_first_push() -> None:
+    assert production_branch("trunk", [RefUpdate(ZERO, B, "refs/heads/master")], {}) == "trunk"
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

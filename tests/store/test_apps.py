@@ -4,7 +4,7 @@ from sqlalchemy import Connection, func, select
 from hostd.errors import Conflict, NotFound
 from hostd.model.app import App
 from hostd.model.build import BuildState
-from hostd.store import apps, builds, config_vars, environments, formation, users
+from hostd.store import apps, builds, config_vars, environments, formation, sleep, users
 from hostd.store.database import Database
 from hostd.store.tables import metadata
 from tests.store.samples import COMMIT, LATER, NOW, environment_of, release_of
@@ -64,6 +64,7 @@ async def test_nothing_of_a_destroyed_app_is_left_but_its_tombstone(db: Database
         environment = environment_of(connection, "shop")
         config_vars.set(connection, environment.id, "KEY", b"secret")
         formation.set(connection, environment.id, "web", 2)
+        sleep.set_after(connection, environment.id, 60)
         release_of(connection, environment.id)
         build = builds.start(connection, environment.id, COMMIT, "ada", NOW)
         builds.finish(connection, build, BuildState.SUCCEEDED, "text", "", 1, LATER)
@@ -94,3 +95,7 @@ async def test_destroying_one_app_leaves_the_others_alone(db: Database) -> None:
     await db.call(apps.destroy, shop.app_id, LATER)
     assert await db.read(environments.every) == [blog]
     assert await db.read(config_vars.of, blog.id) == {"KEY": b"kept"}
+
+
+def test_an_app_of_which_nothing_ran_is_erased_with_its_name(store: Connection) -> None:
+    ...
