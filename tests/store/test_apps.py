@@ -97,5 +97,8 @@ async def test_destroying_one_app_leaves_the_others_alone(db: Database) -> None:
     assert await db.read(config_vars.of, blog.id) == {"KEY": b"kept"}
 
 
-def test_an_app_of_which_nothing_ran_is_erased_with_its_name(store: Connection) -> None:
-    ...
+async def test_an_app_of_which_nothing_ran_is_erased_with_its_name(db: Database) -> None:
+    shop = await db.call(environment_of, "shop")
+    await db.call(apps.erase, shop.app_id)
+    again = await db.call(environment_of, "shop", "eve")
+    assert again.app_id != shop.app_id
