@@ -76,12 +76,13 @@ async def production_of(platform: Platform, app: App) -> Environment:
     return await platform.db.read(environments.by_name, app.id, PRODUCTION)
 
 
-async def destroy_app(platform: Platform, app: App, confirm: str) -> None:
+async def destroy_app(platform: Platform, app: App, actor: User, confirm: str) -> None:
     """Destroy all there is of an App: what runs, routes, releases, repository, files, logs. Its name stays taken.
 
     `confirm` has to be the App's name, else Invalid. The record goes first: what a crash leaves behind then belongs
     to no App, and is cleaned up as such.
     """
+    authorize(actor, Action.DESTROY_APP, app)
     if confirm != app.name:
         raise Invalid(
             f"destroying {app.name} needs its name as confirmation", hint=f"confirm with: {app.name}"

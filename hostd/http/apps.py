@@ -53,10 +53,10 @@ async def change(actor: Actor, the_app: TheApp, platform: Works, wanted: AppChan
 
 @router.delete("/apps/{app}", status_code=204)
 async def destroy(
-    the_app: TheApp, platform: Works, confirm: Annotated[str, Query(max_length=100)] = ""
+    actor: Actor, the_app: TheApp, platform: Works, confirm: Annotated[str, Query(max_length=100)] = ""
 ) -> None:
     """Destroy an App and all it has. `confirm` is its name, again. The name cannot be used again."""
-    await destroy_app(platform, the_app, confirm)
+    await destroy_app(platform, the_app, actor, confirm)
 
 
 async def _shown(platform: Platform, app: App) -> AppShown:

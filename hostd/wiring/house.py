@@ -1,8 +1,9 @@
 """The house put together: the one place that knows which engine, store and router there are."""
 
 import asyncio
+import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from hostd.wiring.ground import lay_out
 SHUTDOWN_LIMIT = 30  # seconds for pushes that are past their commit point
 ADMINISTRATOR = "admin"
 API_HOST = "hostd"  # the console's and API's name below the base domain
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +73,12 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
     )
     try:
         await router.open()
-        running = [asyncio.create_task(logbook.run(engine, router))]
+        running = [_keep_running(logbook.run(engine, router))]
         await reconcile.recover(platform)
         sleeper = Sleeper(platform)
         await router.on_wake(sleeper.wake)
-        running.append(asyncio.create_task(sleeper.run(router.requests())))
-        running.append(asyncio.create_task(reconcile.keep_reconciling(platform)))
+        running.append(_keep_running(sleeper.run(router.requests())))
+        running.append(_keep_running(reconcile.keep_reconciling(platform)))
         try:
             yield House(platform, logbook, report, await db.call(_first_token, clock()))
         finally:
@@ -87,6 +89,18 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
         await router.close()
         await engine.close()
         db.close()
+
+
+def _keep_running(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    """A task that only a shutdown may end; if it ends by itself the operator is told."""
+
+    def tell(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            _log.critical("hostd lost a part of itself: restart it", exc_info=task.exception())
+
+    task = asyncio.create_task(work)
+    task.add_done_callback(tell)
+    return task
 
 
 async def engine_of(settings: Settings, db: Database) -> LocalEngine:

@@ -344,7 +344,7 @@ async def test_an_app_has_a_limited_number_of_previews(house: House) -> None:
 async def test_a_destroyed_app_takes_its_previews_with_it(house: House) -> None:
     await house.push("main")
     await house.push("topic")
-    await destroy_app(house.platform, house.app, "shop")
+    await destroy_app(house.platform, house.app, house.ada, "shop")
     assert (house.engine.running, house.router.routes, house.platform.keepers) == ([], {}, {})
     with pytest.raises(NotFound):
         await house.platform.db.read(apps.by_id, house.app.id)
