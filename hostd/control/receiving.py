@@ -70,6 +70,7 @@ class Receiving:
             if not self.committed:
                 answering.cancel()
                 await asyncio.gather(answering, return_exceptions=True)
+                await asyncio.shield(self._close())  # it may never have begun, and so not have closed
 
     async def converse(self, body: AsyncIterable[bytes], send: Send, gone: Awaitable[object]) -> None:
         """`feed` and `answer` at the same time, to the end of the answer. Raises as `feed` does."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hostd import mounts
-from hostd.errors import Invalid
+from hostd.errors import Invalid, LimitExceeded
 from hostd.model.app import owner_of
 from hostd.model.source import Source
 from tests.git.conftest import Clone
@@ -142,3 +142,31 @@ async def test_too_deep_a_path_is_refused(clone: Clone) -> None:
     clone.write("/".join(["d"] * 70).lstrip("/"), "x")
     with pytest.raises(Exception, match="path too deep"):
         await clone.repositories.export(clone.app, clone.commit())
+
+
+async def test_a_base_whose_objects_are_gone_is_replaced(clone: Clone, tmp_path: Path) -> None:
+    """As after a push that was refused: its export may be the base, its objects are dropped with the quarantine."""
+    clone.write("app.py", "one")
+    await clone.repositories.export(clone.app, clone.commit())
+    clone.git("update-ref", "-d", "HEAD")
+    clone.write("app.py", "two")
+    commit = clone.commit()
+    repository = clone.repositories.path(clone.app)
+    clone.git("--git-dir", str(repository), "reflog", "expire", "--expire=now", "--all")
+    clone.git("--git-dir", str(repository), "gc", "-q", "--prune=now")
+    source = await clone.repositories.export(clone.app, commit)
+    assert merged(source, tmp_path / "m") == {"app.py": "two"}
+
+
+async def test_one_blob_under_many_names_counts_as_often_as_it_is_written(clone: Clone) -> None:
+    clone.write("base", "x")
+    await clone.repositories.export(clone.app, clone.commit())
+    with (clone.directory / ".git" / "big").open("wb") as file:
+        file.truncate(100 * 1024 * 1024)
+    blob = clone.git("hash-object", "-w", ".git/big")
+    for number in range(11):
+        clone.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{number}")
+    clone.git("commit", "-qm", "many names")
+    clone.git("push", "-q", "origin", "HEAD:refs/heads/main")
+    with pytest.raises(LimitExceeded, match="larger than 1024 MiB in all"):
+        await clone.repositories.export(clone.app, clone.git("rev-parse", "HEAD"))
