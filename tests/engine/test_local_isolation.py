@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -203,8 +204,16 @@ async def test_without_network_there_is_only_loopback(local: LocalEngine, here: 
 
 @pytest.mark.network
 async def test_the_internet_and_its_names_can_be_reached(local: LocalEngine, here: Place) -> None:
-    found = await probe(local, here, addresses={"a registry": ["pypi.org", 443]})
+    found = await probe(local, here, addresses={"a registry": [registry(), 80]})
     assert found["connect a registry"] == "done"
+
+
+def registry() -> str:
+    """The host that this machine has its packages from."""
+    sources = Path("/etc/apt").glob("sources.list*/**/*")
+    texts = [path.read_text() for path in (Path("/etc/apt/sources.list"), *sources) if path.is_file()]
+    hosts = re.findall(r"^[^#\n]*http://([^/\s]+)", "\n".join(texts), re.M)
+    return str(hosts[0])
 
 
 async def test_secrets_are_not_in_the_list_of_processes(local: LocalEngine, here: Place) -> None:
