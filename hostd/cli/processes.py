@@ -166,7 +166,9 @@ def _pairs(words: Sequence[str], example: str) -> dict[str, str]:
 
 def _quantity(name: str, value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", value):
-        raise Invalid(f"{shown(f'{name}={value}')} is not a quantity", hint="as: web=2")
+        raise Invalid(
+            f"{shown(f'{name}={value}')} is not a quantity: a whole number from 0", hint="as: web=2"
+        )
     return int(value)
 
 

@@ -76,7 +76,8 @@ class Keeper:
             for _, place in self._web()
             if place.state in (InstanceState.RUNNING, InstanceState.FROZEN) and place.instance
         ]
-        state = {"asleep": self.asleep, "scaled_up": bool(self._web())}
+        scaled_up = bool(self._web())  # else there is nothing to wake
+        state = {"asleep": self.asleep and scaled_up, "scaled_up": scaled_up}
         route = route_of(self.environment, self.release, healthy, self._site, **state)
         await self._platform.router.publish([route])
 
@@ -180,9 +181,17 @@ class Keeper:
                 raise result
 
     async def let_go(self, slots: Sequence[Slot] | None = None) -> list[Instance]:
-        """Stop watching `slots`, or all and the Route; their Instances go on and are returned."""
-        self.relieved = self.relieved or slots is None
-        chosen = list(self.places) if slots is None else [slot for slot in slots if slot in self.places]
+        """Stop watching `slots`, or all and the Route; their Instances go on and are returned.
+
+        For some slots it waits for a wake to end; all of them are let go in the middle of it.
+        """
+        if slots is None:
+            self.relieved = True
+            return await self._let_go(list(self.places))
+        async with self._rest:
+            return await self._let_go([slot for slot in slots if slot in self.places])
+
+    async def _let_go(self, chosen: Sequence[Slot]) -> list[Instance]:
         tasks = [self._tasks.pop(slot) for slot in chosen if slot in self._tasks]
         for task in tasks:
             task.cancel()

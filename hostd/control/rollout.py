@@ -81,7 +81,7 @@ async def _switch_back(
             await former.publish()
         else:
             await platform.router.publish([route_of(environment, None, [])])
-    await _stop(platform, await keeper.let_go(), 0)
+    await stop_all(platform, await keeper.let_go(), 0)
     drop_site(platform, environment, keeper.release)
 
 
@@ -141,7 +141,7 @@ async def start_all(
         await asyncio.shield(_give_up(platform, list(started.values()), transcript))
         raise error from None
     except BaseException:
-        await asyncio.shield(_stop(platform, list(started.values()), 0))
+        await asyncio.shield(stop_all(platform, list(started.values()), 0))
         raise
     return started
 
@@ -181,12 +181,13 @@ async def drain(platform: Platform, leaving: Sequence[Instance]) -> None:
             waited += 0.1
             if not endpoints or await platform.router.in_flight(endpoints) == 0:
                 break
-        await _stop(platform, leaving, GRACE)
+        await stop_all(platform, leaving, GRACE)
     finally:
         platform.leaving.difference_update(ids)
 
 
-async def _stop(platform: Platform, instances: Sequence[Instance], grace: float) -> None:
+async def stop_all(platform: Platform, instances: Sequence[Instance], grace: float) -> None:
+    """Stop `instances` at once; what had to be killed after `grace` seconds (0: at once) is told in the app's log."""
     in_time = await asyncio.gather(*(platform.engine.stop(instance, grace) for instance in instances))
     for instance, ended in zip(instances, in_time, strict=True):
         if grace and not ended:
@@ -204,7 +205,7 @@ async def _give_up(platform: Platform, instances: Sequence[Instance], transcript
         transcript.step(f"Last lines of {process}" if lines else f"{process} printed nothing")
         for line in lines:
             transcript.detail(line)
-    await _stop(platform, instances, 0)
+    await stop_all(platform, instances, 0)
     for instance in instances:
         ended = await platform.engine.wait(instance)
         if ended.limit:

@@ -6,17 +6,19 @@ from sqlalchemy import Connection
 
 from hostd.control.access import Action, authorize
 from hostd.control.keeper import Keeper
-from hostd.control.launching import RELEASE_COMMAND, slots_of
+from hostd.control.launching import RELEASE_COMMAND, Slot, slots_of
 from hostd.control.platform import Platform
-from hostd.control.rollout import drain, start_all
-from hostd.control.turns import turn
-from hostd.errors import Conflict, Invalid
+from hostd.control.rollout import drain, start_all, stop_all
+from hostd.control.routing import WEB
+from hostd.control.turns import to_the_end, turn
+from hostd.errors import Conflict, Invalid, LimitExceeded
 from hostd.model.app import App, Environment, User
-from hostd.model.instance import ProcessStatus
+from hostd.model.instance import Instance, ProcessStatus
 from hostd.store import formation as formations
 from hostd.transcript import Transcript
 
 QUANTITY_LIMIT = 100
+TOTAL_LIMIT = 200  # Instances of an Environment
 
 
 async def scale(
@@ -27,27 +29,56 @@ async def scale(
     formation: Mapping[str, int],
     transcript: Transcript,
 ) -> Mapping[str, int]:
-    """Set the quantities in `formation` (0 to QUANTITY_LIMIT); returns all. What is too much is drained, then stopped.
-
-    Raises Invalid for an unknown process type or quantity, Conflict before the first push, RolloutFailed.
-    """
+    """`apply_formation`, for those who may."""
     authorize(actor, Action.SCALE, app)
+    return await apply_formation(platform, environment, formation, transcript)
+
+
+async def apply_formation(
+    platform: Platform, environment: Environment, changes: Mapping[str, int], transcript: Transcript
+) -> Mapping[str, int]:
+    """Set the quantities in `changes` (0 to QUANTITY_LIMIT); returns all. What is too much is drained, then stopped.
+
+    An Environment that sleeps is woken first, unless it is to have no web Instance any more. Raises Invalid for an
+    unknown process type or quantity, LimitExceeded past TOTAL_LIMIT, Conflict before the first push, RolloutFailed,
+    Unavailable; then all is as before.
+    """
     async with turn(platform, environment):
         keeper = platform.keepers.get(environment.id)
         if keeper is None:
             raise Conflict("nothing is deployed yet", hint="push first: git push hostd main")
-        _check(keeper, formation)
+        _check(keeper, changes)
         before = await platform.db.read(formations.of, environment.id)
-        wanted = slots_of(keeper.release, {**before, **formation})
+        wanted = slots_of(keeper.release, {**before, **changes})
+        if len(wanted) > max(TOTAL_LIMIT, len(keeper.places)):
+            raise LimitExceeded(f"that makes {len(wanted)} instances; an app may have {TOTAL_LIMIT} in all")
+        if changes.get(WEB):
+            await keeper.wake()
         missing = [slot for slot in wanted if slot not in keeper.places]
-        surplus = [slot for slot in keeper.places if slot not in wanted]
         started = await start_all(platform, environment, keeper.release, missing, transcript)
-        await platform.db.call(_store, environment.id, formation)
-        keeper.keep(started)
-        leaving = await keeper.let_go(surplus)
-        await keeper.publish()
-        platform.later(drain(platform, leaving))
+        transcript.commit()
+        await to_the_end(_switch(platform, keeper, changes, wanted, started))
         return _counts(keeper, wanted)
+
+
+async def _switch(
+    platform: Platform,
+    keeper: Keeper,
+    changes: Mapping[str, int],
+    wanted: Sequence[Slot],
+    started: Mapping[Slot, Instance],
+) -> None:
+    try:
+        await platform.db.call(_store, keeper.environment.id, changes)
+    except BaseException:
+        await stop_all(platform, list(started.values()), 0)
+        raise
+    keeper.keep(started)
+    leaving = await keeper.let_go([slot for slot in keeper.places if slot not in wanted])
+    try:
+        await keeper.publish()
+    finally:
+        platform.later(drain(platform, leaving))
 
 
 def processes_of(platform: Platform, environment: Environment) -> Sequence[ProcessStatus]:

@@ -1,11 +1,15 @@
-"""Taking turns at Environments: what changes one does so alone."""
+"""Taking turns at Environments: what changes one does so alone, and some of it to the end."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeVar
 
 from hostd.control.platform import Platform
 from hostd.model.app import Environment
 from hostd.store import environments
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -30,3 +34,13 @@ async def hold(
         on_wait()
     for lock in locks:
         await held.enter_async_context(lock)
+
+
+async def to_the_end(work: Coroutine[None, None, T]) -> T:
+    """Do `work` whole: who is cancelled meanwhile is so only once it has ended, still in its turn."""
+    working = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait({working})
+        raise

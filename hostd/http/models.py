@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from hostd.control.apps import AppDetails
 from hostd.control.previews import PreviewDetails
+from hostd.control.scale import QUANTITY_LIMIT
 from hostd.model.build import Build
 from hostd.model.instance import ProcessStatus
 from hostd.model.preview import DAYS_LIMIT, PASSWORD_LONGEST, PreviewSettings
@@ -25,7 +26,7 @@ def _whole(text: str) -> str:
 Text = Annotated[StrictStr, AfterValidator(_whole)]
 Id = Annotated[int, Path(ge=1, le=2**53)]
 Limit = Annotated[int, Query(ge=1, le=200, examples=[20])]
-Quantity = Annotated[StrictInt, Field(ge=0, le=1000)]
+Quantity = Annotated[StrictInt, Field(ge=0, le=QUANTITY_LIMIT)]
 FormationChanges = Annotated[
     dict[StrictStr, Quantity], Field(min_length=1, max_length=50, examples=[{"web": 2, "worker": 1}])
 ]

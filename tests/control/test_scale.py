@@ -1,12 +1,17 @@
-import pytest
+import asyncio
 
-from hostd.control.scale import QUANTITY_LIMIT, processes_of, scale
-from hostd.errors import Conflict, Invalid, NotFound, Unavailable
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from hostd.control.scale import QUANTITY_LIMIT, TOTAL_LIMIT, apply_formation, processes_of, scale
+from hostd.errors import Conflict, Invalid, LimitExceeded, NotFound, Unavailable
 from hostd.model.app import User
 from hostd.model.instance import InstanceState
-from hostd.model.route import ToInstances
+from hostd.model.route import ToError, ToInstances
 from hostd.store import formation
 from tests.control.house import House, image_of
+from tests.eventually import until
 
 IMAGE = image_of(worker="sleep 99", web="serve 200", release="exit 0")
 
@@ -68,6 +73,122 @@ async def test_what_cannot_be_started_changes_nothing(house: House) -> None:
     assert house.running == ["web-v1", "worker-v1"]
     assert endpoints(house) == 1
     assert await house.platform.db.read(formation.of, house.production.id) == {}
+
+
+async def test_what_cannot_be_stored_leaves_nothing_running(house: House) -> None:
+    def refuse(connection: Connection) -> None:
+        connection.execute(
+            text("CREATE TRIGGER no BEFORE INSERT ON formation BEGIN SELECT RAISE(ABORT, 'no'); END")
+        )
+
+    await house.deploy(IMAGE)
+    await house.platform.db.call(refuse)
+    with pytest.raises(IntegrityError):
+        await put(house, web=3, worker=0)
+    assert house.running == ["web-v1", "worker-v1"]
+    assert endpoints(house) == 1
+
+
+async def test_what_cannot_be_published_is_stored_and_kept(house: House) -> None:
+    await house.deploy(IMAGE)
+    house.router.refuse = "the router is down"
+    with pytest.raises(Unavailable, match="the router is down"):
+        await put(house, web=2, worker=0)
+    house.router.refuse = ""
+    await house.settled()
+    assert house.running == ["web-v1", "web-v1"]
+    assert len(house.keeper.instances) == 2
+    assert await house.platform.db.read(formation.of, house.production.id) == {"web": 2, "worker": 0}
+
+
+async def test_who_goes_away_before_all_answer_leaves_all_as_it_was(house: House) -> None:
+    await house.deploy(image_of(web="serve 200", worker="sleep 99"))
+    scaling = asyncio.create_task(put(house, web=2, worker=3))
+    await until(lambda: len(house.running) == 5)  # the workers have to live for a moment yet
+    scaling.cancel()
+    await asyncio.gather(scaling, return_exceptions=True)
+    assert house.running == ["web-v1", "worker-v1"]
+    assert await house.platform.db.read(formation.of, house.production.id) == {}
+
+
+async def test_there_is_a_limit_for_all_process_types_together(house: House) -> None:
+    await house.deploy(image_of(one="exit 0", two="exit 0", three="exit 0"))
+    quantities = dict.fromkeys(("one", "two", "three"), QUANTITY_LIMIT)
+    with pytest.raises(LimitExceeded, match=f"makes 300 instances; an app may have {TOTAL_LIMIT} in all"):
+        await put(house, **quantities)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_what_sleeps_is_woken_before_it_is_scaled(house: House, stopped: bool) -> None:
+    await house.deploy(IMAGE)
+    await house.keeper.fall_asleep()
+    if stopped:
+        await house.keeper.stop_frozen()
+    assert await put(house, web=3) == {"web": 3, "worker": 1}
+    await house.settled()
+    assert house.running == ["web-v1"] * 3 + ["worker-v1"]
+    assert [place.state for place in house.keeper.places.values()] == [InstanceState.RUNNING] * 4
+    assert house.route.target == ToInstances(
+        tuple(i.endpoint for i in house.keeper.instances if i.spec.process == "web"), asleep=False
+    )
+
+
+async def test_workers_are_scaled_while_the_web_sleeps(house: House) -> None:
+    await house.deploy(IMAGE)
+    await house.keeper.fall_asleep()
+    await put(house, worker=2)
+    await house.settled()
+    assert isinstance(house.route.target, ToInstances)
+    assert (house.route.target.asleep, house.running) == (True, ["web-v1", "worker-v1", "worker-v1"])
+
+
+async def test_what_sleeps_and_cannot_be_started_can_be_scaled_to_none_and_back(house: House) -> None:
+    await house.deploy(IMAGE)
+    await house.keeper.fall_asleep()
+    await house.keeper.stop_frozen()
+    house.engine.refuse = {"web": "no room left"}
+    with pytest.raises(Unavailable, match="no room left"):
+        await put(house, web=2)
+    assert await put(house, web=0) == {"web": 0, "worker": 1}
+    assert house.route.target == ToError("H14")
+    house.engine.refuse = {}
+    await put(house, web=1)
+    assert endpoints(house) == 1
+
+
+async def test_what_is_frozen_and_scaled_to_none_is_stopped(house: House) -> None:
+    await house.deploy(IMAGE)
+    await house.keeper.fall_asleep()
+    await put(house, web=0)
+    await house.settled()
+    assert (house.running, house.route.target) == (["worker-v1"], ToError("H14"))
+    await put(house, web=2)
+    await house.settled()
+    assert (endpoints(house), house.keeper.asleep) == (2, False)
+
+
+async def test_a_wake_beside_a_scaling_to_none_leaves_nothing(house: House) -> None:
+    await house.deploy(IMAGE)
+    await house.keeper.fall_asleep()
+    await house.keeper.stop_frozen()
+    waking = asyncio.create_task(house.keeper.wake())
+    await until(lambda: "web-v1" in house.running)
+    await put(house, web=0)
+    await waking
+    await house.settled()
+    assert (house.running, house.route.target) == (["worker-v1"], ToError("H14"))
+
+
+async def test_scaling_needs_nobody_and_waits_for_its_turn(house: House) -> None:
+    await house.deploy(IMAGE)
+    async with house.platform.lock(house.production):
+        scaling = asyncio.create_task(
+            apply_formation(house.platform, house.production, {"web": 2}, house.said)
+        )
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert endpoints(house) == 1
+    assert await scaling == {"web": 2, "worker": 1}
 
 
 async def test_before_the_first_push_there_is_nothing_to_scale(house: House) -> None:
