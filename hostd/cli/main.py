@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from hostd.cli import account, apps, keys, machine, output, previews, processes, releases
+from hostd.cli import account, apps, keys, machine, output, previews, processes, releases, traffic
 from hostd.errors import HostdError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command()(account.whoami)
 app.add_typer(apps.apps, name="apps")
 app.add_typer(processes.ps, name="ps")
 app.command()(processes.logs)
+app.command()(traffic.traffic)
 app.add_typer(processes.config, name="config")
 app.add_typer(releases.releases, name="releases")
 app.command()(releases.rollback)

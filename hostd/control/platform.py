@@ -22,6 +22,7 @@ from hostd.model.instance import Endpoint, Limits
 from hostd.model.log import LogLine, RequestRecord
 from hostd.model.route import Route
 from hostd.model.source import Source
+from hostd.model.traffic import Meter
 from hostd.store.database import Database
 from hostd.transcript import Transcript
 
@@ -147,6 +148,7 @@ class Platform:
     leaving: set[str] = field(default_factory=set)  # ids of Instances that are drained: no strays
     keyring: dict[str, int] = field(default_factory=dict)  # fingerprint of an SSH key -> id of its User
     keepers: dict[int, "Keeper"] = field(default_factory=dict)
+    traffic: Meter = field(default_factory=Meter)
     locks: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     building: dict[int, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     sweeping: dict[int, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))

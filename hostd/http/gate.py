@@ -57,6 +57,7 @@ POLICY: Mapping[tuple[str, str], Action | Open] = {
     ("GET", "/api/v1/apps/{app}/builds/{build_id}"): Action.SEE_APP,
     ("GET", "/api/v1/apps/{app}/processes"): Action.SEE_APP,
     ("PATCH", "/api/v1/apps/{app}/formation"): Action.SCALE,
+    ("GET", "/api/v1/apps/{app}/traffic"): Action.SEE_APP,
     ("GET", "/api/v1/apps/{app}/sleep"): Action.SEE_APP,
     ("PATCH", "/api/v1/apps/{app}/sleep"): Action.SCALE,
     ("GET", "/api/v1/apps/{app}/config"): Action.READ_CONFIG,

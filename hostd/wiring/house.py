@@ -16,6 +16,7 @@ from hostd.control.logs import LogBook
 from hostd.control.platform import Names, Platform
 from hostd.control.secrets import Secrets
 from hostd.control.sleep import Sleeper
+from hostd.control.traffic import measure
 from hostd.engine.base import Report
 from hostd.engine.local import LocalEngine
 from hostd.errors import HostdError
@@ -74,6 +75,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
     try:
         await router.open()
         running = [_keep_running(logbook.run(engine, router))]
+        running.append(_keep_running(measure(platform, router.requests())))
         await reconcile.recover(platform)
         sleeper = Sleeper(platform)
         await router.on_wake(sleeper.wake)

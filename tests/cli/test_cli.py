@@ -5,6 +5,7 @@ import json
 import re
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from hostd.model.log import LogLine
 from tests.cli.conftest import PROGRAM, Person
 from tests.http.conftest import deploy
+from tests.model.test_traffic import record
 
 
 def deployed(person: Person, name: str) -> None:
@@ -269,3 +271,16 @@ def test_doctor_works_without_a_server_and_says_what_is_missing(nobody: Person, 
     assert "this machine is not ready" in busy.stderr
     assert "set HOSTD_LISTEN to another" in busy.stderr
     assert "HOSTD_BASE is 'X'" in nobody.run("doctor", status=2, HOSTD_BASE="X").stderr
+
+
+def test_traffic_is_shown_by_release(ada: Person) -> None:
+    ada.run("apps", "create", "busy-app")
+    for status in (200, 200, 500):
+        ada.server.platform.traffic.note(
+            record(time.time() - 2, 0.1, status, "v3", environment="busy-app-production")
+        )
+    head, release, _, last = ada.run("traffic", "-a", "busy-app").stdout.splitlines()
+    assert head.split()[:2] == ["RELEASE", "REQUESTS"]
+    assert release.split()[:7] == ["v3", "3", "0.1", "2", "0", "0", "1"]
+    assert last == "in the last 60 s; 0 under way now"
+    assert json.loads(ada.run("traffic", "-a", "busy-app", "--json").stdout)["errors"] == 1

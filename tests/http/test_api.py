@@ -116,6 +116,7 @@ async def test_a_name_in_use_and_one_that_was_are_refused_in_the_same_words(
         ("GET", "/builds", None),
         ("GET", "/builds/1", None),
         ("GET", "/processes", None),
+        ("GET", "/traffic", None),
         ("PATCH", "/formation", {"web": 2}),
         ("GET", "/config", None),
         ("PATCH", "/config", {"A": "b"}),
