@@ -1,7 +1,5 @@
 """Creating, finding, listing and destroying Apps."""
 
-import asyncio
-import shutil
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -9,10 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from hostd import mounts
 from hostd.control.access import Action, authorize, no_such_app
 from hostd.control.platform import Platform
-from hostd.control.removal import remove_all_of
+from hostd.control.removal import remove_all_of, remove_files_of
 from hostd.control.routing import route_of
 from hostd.control.turns import hold, turn
 from hostd.errors import Invalid, NotFound
@@ -95,11 +92,7 @@ async def destroy_app(platform: Platform, app: App, actor: User, confirm: str) -
         its_environments = await platform.db.read(environments.of_app, app.id)
         await platform.db.call(apps.destroy, app.id, platform.now())
         await remove_all_of(platform, its_environments)
-        await platform.repositories.remove(app)
-        place = platform.data / "apps" / str(app.id)
-        for mount in mounts.below(place):
-            mounts.unmount(mount)
-        await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+        await remove_files_of(platform, app)
 
 
 async def set_production_branch(platform: Platform, app: App, actor: User, branch: str) -> App:

@@ -12,6 +12,7 @@ from hostd.control.keeper import Keeper
 from hostd.control.launching import Slot, site_of, slot_of, slots_of
 from hostd.control.platform import Platform
 from hostd.control.previews import forget_logs, remove_unfinished, sweep_previews
+from hostd.control.removal import remove_files_of_gone
 from hostd.control.rollout import GRACE
 from hostd.control.routing import route_of
 from hostd.control.tidying import tidy
@@ -19,7 +20,7 @@ from hostd.errors import HostdError
 from hostd.model.app import Environment
 from hostd.model.instance import Instance
 from hostd.model.release import Release, ReleaseState
-from hostd.store import builds, environments, formation, releases
+from hostd.store import apps, builds, environments, formation, releases
 
 RECONCILE_EVERY = 30.0  # seconds
 _log = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ async def recover(platform: Platform) -> None:
         cut_off = release.move(ReleaseState.FAILED, "hostd was stopped during the rollout")
         await platform.db.call(releases.move, cut_off)
     await remove_unfinished(platform)
+    for app in await platform.db.read(apps.list_all):
+        await platform.repositories.create(app)  # its creation may have been cut off
     desired = [await _desired(platform, item) for item in await platform.db.read(environments.every)]
     actions = difference(desired, await platform.engine.instances())
     async with asyncio.TaskGroup() as tasks:
@@ -75,8 +78,7 @@ async def recover(platform: Platform) -> None:
     await _withdraw_strangers(platform, desired)
     # once for an App
     platform.untidy.update(want.environment.id for want in desired if not want.environment.preview)
-    for instance in actions.stop:
-        platform.later(_stop(platform, instance))
+    platform.later(_clear_away(platform, actions.stop))
 
 
 async def keep_reconciling(platform: Platform) -> None:
@@ -146,6 +148,11 @@ async def _stop_strays(platform: Platform) -> None:
         old = platform.now().timestamp() - instance.started_at > 2 * GRACE
         if instance.id not in kept and instance.spec.environment not in busy and old:
             await _stop(platform, instance)
+
+
+async def _clear_away(platform: Platform, strays: Sequence[Instance]) -> None:
+    await asyncio.gather(*(_stop(platform, stray) for stray in strays))
+    await remove_files_of_gone(platform)
 
 
 async def _stop(platform: Platform, instance: Instance) -> None:

@@ -32,15 +32,16 @@ class Repositories:
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for leftover in self._root.glob("*.git/objects/tmp_objdir-incoming-*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        for partial in self._apps.glob("*/sources/partial-*"):
+        for partial in (*self._apps.glob("*/sources/partial-*"), *self._root.glob("*.partial")):
             shutil.rmtree(partial, ignore_errors=True)
 
     async def create(self, app: App) -> None:
-        """An empty repository. Nothing if there is one."""
-        path, branch = self.path(app), f"--initial-branch={app.production_branch}"
-        await command.check(
-            command.Command(("git", "init", "--bare", "--quiet", branch, "--", str(path)), environment())
-        )
+        """An empty repository, whole or not at all. Nothing if there is one."""
+        if not self.path(app).exists():
+            partial, branch = self._root / f"{app.id}.partial", f"--initial-branch={app.production_branch}"
+            argv = ("git", "init", "--bare", "--quiet", branch, "--", str(partial))
+            await command.check(command.Command(argv, environment()))
+            partial.rename(self.path(app))
         self.sources(app).mkdir(parents=True, exist_ok=True)
 
     async def set_head(self, app: App, branch: str) -> None:

@@ -52,6 +52,11 @@ def list_all(connection: Connection) -> Sequence[App]:
     return _living(connection)
 
 
+def destroyed(connection: Connection) -> Sequence[App]:
+    """The Apps there were: their names and ids are taken for ever."""
+    return [_app(row) for row in connection.execute(select(apps).where(apps.c.destroyed_at.is_not(None)))]
+
+
 def list_of(connection: Connection, owner_id: int) -> Sequence[App]:
     """The Apps of one User, by name."""
     return _living(connection, apps.c.owner_id == owner_id)

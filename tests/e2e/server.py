@@ -39,6 +39,7 @@ class Server:
     token: str = ""
     process: subprocess.Popen[bytes] | None = None
     extra: dict[str, str] = field(default_factory=dict)
+    program: tuple[str | Path, ...] = (HOSTD,)
 
     @property
     def url(self) -> str:
@@ -65,7 +66,7 @@ class Server:
         (self.data / "home").mkdir(exist_ok=True)
         log = (self.data / "hostd.log").open("ab")
         self.process = subprocess.Popen(
-            [HOSTD, "serve"], env=self.env, stdout=log, stderr=log, start_new_session=True
+            [*self.program, "serve"], env=self.env, stdout=log, stderr=log, start_new_session=True
         )
         log.close()
         wait_for(self._answers, 60, lambda: f"hostd did not start:\n{self.log()[-3000:]}")
@@ -228,11 +229,11 @@ def wait_for(condition: Callable[[], bool], seconds: float, failure: Callable[[]
 
 
 @contextlib.contextmanager
-def serving(**extra: str) -> Iterator[Server]:
-    """A Server in a directory that sandboxes can enter."""
+def serving(*program: str | Path, **extra: str) -> Iterator[Server]:
+    """A Server in a directory that sandboxes can enter; `program` runs instead of hostd, if it is given."""
     data = Path(tempfile.mkdtemp(prefix="hostd-test-"))
     data.chmod(0o711)
-    server = Server(data, extra=extra)
+    server = Server(data, extra=extra, program=program or (HOSTD,))
     try:
         yield server.start()
     finally:

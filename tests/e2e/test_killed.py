@@ -1,0 +1,158 @@
+"""kill -9 of hostd at every step of what it does: whatever was said to be done is, and nothing is half done."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.server import Project, Server, serving, wait_for
+from tests.e2e.test_life import instances
+from tests.e2e.test_push import app
+
+ROOT = Path(__file__).parents[2]
+OLD, NEW = "one", "two"
+
+# Each step of a push in its order, and the Release that serves after hostd is back.
+PUSH = [
+    ("hostd.git.repos:Repositories.export:after", OLD),
+    ("hostd.store.releases:create:before", OLD),
+    ("hostd.store.releases:create:after", OLD),  # within the transaction
+    ("hostd.control.rollout:rollout:before", OLD),
+    ("hostd.control.launching:run_release_command:after", OLD),
+    ("hostd.engine.local:LocalEngine.start:after", OLD),
+    ("hostd.control.keeper:Keeper.publish:before", OLD),
+    ("hostd.control.keeper:Keeper.publish:after", OLD),  # the router has it, the store does not
+    ("hostd.control.rollout:_go_live:after", OLD),  # within the transaction
+    ("hostd.control.keeper:Keeper.let_go:before", NEW),
+    ("hostd.control.rollout:drain:before", NEW),
+    ("hostd.engine.local:LocalEngine.stop:before", NEW),
+]
+
+
+class Killed:
+    """A Server that can be told where to die."""
+
+    def __init__(self, server: Server, point: Path) -> None:
+        self.server = server
+        self._point = point
+
+    @contextmanager
+    def at(self, point: str) -> Iterator[None]:
+        """hostd is killed at `point` of what is done within, and started again after."""
+        self._point.write_text(point)
+        try:
+            yield
+            process = self.server.process
+            assert process
+            wait_for(lambda: process.poll() is not None, 20, f"{point} was never reached")
+        finally:
+            self._point.unlink()
+        self.server.start()
+
+
+@pytest.fixture
+def killed() -> Iterator[Killed]:
+    with tempfile.TemporaryDirectory() as place:
+        point = Path(place) / "point"
+        with serving(
+            sys.executable,
+            "-P",
+            "-m",
+            "tests.e2e.killed_at",
+            KILLED_AT=str(point),
+            PYTHONPATH=str(ROOT),
+        ) as server:
+            yield Killed(server, point)
+
+
+def _rests(server: Server, count: int) -> None:
+    wait_for(lambda: len(instances(server)) == count, 30, "Instances that nobody wants are left")
+
+
+@pytest.mark.parametrize(("point", "serves"), PUSH, ids=[point for point, _ in PUSH])
+def test_a_push_is_whole_or_absent(killed: Killed, point: str, serves: str) -> None:
+    project = killed.server.create("shop")
+    release = {"Procfile": "web: exec python3 server.py\nrelease: true\n"}
+    project.deploy(app(OLD) | release)
+    before = project.tip()
+    with killed.at(point):
+        pushed = project.deploy(app(NEW) | release, status=None)
+    assert project.get().text == serves
+    answered = pushed.status == 0  # the last steps come after the answer
+    assert project.tip() == (project.git("rev-parse", "HEAD") if answered else before)
+    states = {row["number"]: row["state"] for row in killed.server.api("GET", "/apps/shop/releases").json()}
+    assert sorted(states.values()).count("live") == 1
+    assert set(states.values()) <= {"live", "retired", "failed"}
+    if not answered:
+        assert "is running" in project.push().output
+    assert project.get().text == NEW
+    _rests(killed.server, 1)
+
+
+@pytest.mark.parametrize(
+    ("point", "serves"),
+    [
+        ("hostd.control.rollout:rollout:before", ""),
+        ("hostd.control.rollout:_go_live:after", ""),
+        ("hostd.control.rollout:drain:before", "x"),
+    ],
+)
+def test_config_that_is_stored_is_what_the_app_has(killed: Killed, point: str, serves: str) -> None:
+    project = killed.server.create("shop")
+    project.deploy(
+        {**app(""), "server.py": app("")["server.py"].replace("''.encode", "os.environ.get('X', '').encode")}
+    )
+    with killed.at(point), suppress(httpx.TransportError):
+        killed.server.api("PATCH", "/apps/shop/config", json={"X": "x"})
+    config = killed.server.api("GET", "/apps/shop/config").json()
+    assert project.get().text == serves
+    assert ("X" in str(config)) == bool(serves)
+    _rests(killed.server, 1)
+
+
+def test_a_preview_that_was_cut_off_is_gone(killed: Killed) -> None:
+    project = killed.server.create("shop")
+    project.deploy(app(OLD))
+    project.git("checkout", "-qb", "topic")
+    project.write(app(NEW)).commit()
+    with killed.at("hostd.control.rollout:rollout:before"):
+        project.push("hostd", "topic", status=1)
+    assert killed.server.get("topic--shop").status_code == 404
+    assert killed.server.api("GET", "/apps/shop/previews").json() == []
+    project.push("hostd", "topic")
+    assert killed.server.get("topic--shop").text == NEW
+
+
+@pytest.mark.parametrize("what", ["preview", "app"])
+def test_what_was_being_destroyed_is_gone(killed: Killed, what: str) -> None:
+    project = killed.server.create("shop")
+    project.deploy(app(OLD))
+    project.git("checkout", "-qb", "topic")
+    project.push("hostd", "topic")
+    with killed.at("hostd.control.removal:remove_all_of:before"), suppress(httpx.TransportError):
+        if what == "preview":
+            killed.server.api("DELETE", "/apps/shop/previews?preview=topic")
+        else:
+            killed.server.api("DELETE", "/apps/shop?confirm=shop")
+    assert killed.server.get("topic--shop").status_code == 404
+    assert project.get().status_code == (200 if what == "preview" else 404)
+    _rests(killed.server, 1 if what == "preview" else 0)
+    if what == "app":
+        places = [killed.server.data / "data/apps/1", killed.server.data / "data/repositories/1.git"]
+        wait_for(lambda: not any(place.exists() for place in places), 10, f"one of {places} is left")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_app_whose_creation_was_cut_off_can_be_pushed_to_or_created_again(
+    killed: Killed, when: str
+) -> None:
+    with killed.at(f"hostd.git.repos:Repositories.create:{when}"), suppress(httpx.TransportError):
+        killed.server.api("POST", "/apps", json={"name": "shop"})
+    assert killed.server.api("POST", "/apps", json={"name": "shop"}).status_code in (201, 409)
+    project = Project(killed.server, "shop", Path(tempfile.mkdtemp(dir=killed.server.data))).init()
+    project.deploy(app(NEW))
+    assert project.get().text == NEW
