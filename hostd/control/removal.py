@@ -22,8 +22,9 @@ async def remove_all_of(platform: Platform, gone: Sequence[Environment]) -> None
         if keeper := platform.keepers.pop(environment.id, None):
             await keeper.let_go()  # or it would start again what is stopped now
             drop_site(platform, environment, keeper.release)
-    await platform.router.withdraw([environment.host for environment in gone])
     labels = {environment.label for environment in gone}
+    table = await platform.router.table()
+    await platform.router.withdraw([host for host, route in table.items() if route.environment in labels])
     async with asyncio.TaskGroup() as tasks:
         for instance in await platform.engine.instances():
             if instance.spec.environment in labels:

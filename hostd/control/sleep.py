@@ -31,7 +31,7 @@ class Sleeper:
     def __init__(self, platform: Platform, clock: Callable[[], float] = time.monotonic) -> None:
         self._platform = platform
         self._clock = clock
-        self._asked: dict[str, float] = {}  # when a host was last asked for
+        self._asked: dict[str, float] = {}  # when an Environment was last asked for, by label
         self._seen: dict[str, Keeper] = {}
 
     async def run(self, requests: AsyncIterator[RequestRecord]) -> None:
@@ -42,10 +42,10 @@ class Sleeper:
 
     async def wake(self, host: str) -> str:
         """What the router is told about `host`: "ok" once it can be asked, else the code of a page."""
-        self._asked[host] = self._clock()
         keeper = next((k for k in self._platform.keepers.values() if k.environment.host == host), None)
         if keeper is None:
             return "H99"
+        self._asked[keeper.environment.label] = self._clock()
         try:
             await keeper.wake()
         except HostdError as error:
@@ -69,17 +69,17 @@ class Sleeper:
                     await keeper.stop_frozen()
 
     def _idle(self, keeper: Keeper) -> float:
-        """Seconds since its host was asked for, or since it is looked at: a push counts as a request."""
-        host = keeper.environment.host
-        if self._seen.get(host) is not keeper:
-            self._seen[host] = keeper
-            self._asked[host] = self._clock()
-        return self._clock() - self._asked[host]
+        """Seconds since one of its hosts was asked for, or since it is looked at: a push counts as a request."""
+        label = keeper.environment.label
+        if self._seen.get(label) is not keeper:
+            self._seen[label] = keeper
+            self._asked[label] = self._clock()
+        return self._clock() - self._asked[label]
 
     async def _watch(self, requests: AsyncIterator[RequestRecord]) -> None:
         async for record in requests:
             if record.environment:  # anybody may ask for hosts that are nobody's, and for ever new ones
-                self._asked[record.host] = self._clock()
+                self._asked[record.environment] = self._clock()
 
     async def _look(self) -> None:
         while True:

@@ -33,13 +33,20 @@ class ToError:
     code: str
 
 
-Target = ToInstances | ToDirectory | ToError
+@dataclass(frozen=True, slots=True)
+class ToHost:
+    """Wherever `host` goes at that moment: a Domain is another name of its Environment's host."""
+
+    host: str
+
+
+Target = ToInstances | ToDirectory | ToError | ToHost
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A host name, lower case, without a port, and its Target. `app`, `release` and `environment` (its label) go to
-    the log.
+    """A host name, lower case, without a port, and its Target. `*.ZONE` stands for the names below ZONE that have no
+    Route of their own. `app`, `release` and `environment` (its label) go to the log.
 
     `noindex` keeps search engines away. `password`, if not "", is what visitors have to know: `SALT:SHA256`, where
     SHA256 is of salt and password, in hex.

@@ -58,6 +58,7 @@ def nginx_conf(config: RouterConfig) -> str:
         "hostd_host": json.dumps(config.hostd_host) if hostd else "nil",
         "hostd_upstream": _HOSTD_UPSTREAM.format(config.hostd_endpoint) if hostd else "",
         "hostd_location": _HOSTD_LOCATION if hostd else "",
+        "app": _APP,
         "site": _SITE,
         "listen": "\n".join(f"        {line}" for line in _listen(config)),
     }
@@ -88,6 +89,15 @@ def _listen(config: RouterConfig) -> list[str]:
         "http2_max_concurrent_streams 100;",
     ]
 
+
+# Variables are set by Lua; unlike ngx.ctx they survive the way to another location.
+_APP = """\
+            set $endpoint "";
+            set $site "";
+            access_by_lua_block { hostd.lookup.access() }
+            header_filter_by_lua_block { hostd.pauses.answered() }
+            error_page 500 502 504 @failed;
+            proxy_pass http://instances;"""
 
 # A symlink below a site is never followed, wherever it points.
 _SITE = """\

@@ -4,6 +4,8 @@ local cjson = require "cjson.safe"
 local routes = ngx.shared.routes
 local in_flight = ngx.shared.in_flight
 
+local ANSWERED_SECONDS = 3600
+
 local verbs = {}
 
 -- {host: entry as JSON}: from now on every request follows them.
@@ -42,6 +44,13 @@ verbs["in-flight"] = function(endpoints)
         end
     end
     return { count = sum }
+end
+
+-- {host, path, text}: what to answer there, for an hour at most; without a text no longer.
+function verbs.answer(answer)
+    local key = answer.host .. answer.path
+    local ok, problem = ngx.shared.answers:set(key, answer.text, answer.text and ANSWERED_SECONDS)
+    return ok and {}, problem
 end
 
 -- {host, chain, key}: PEM texts.

@@ -63,11 +63,23 @@ local name_of = remembered(function(field)
     return #name > 0 and #name <= 253 and name
 end)
 
+-- The entry for `host` and the name it stands under; nil if there is none. A host without one may be below a wildcard.
+-- A domain's entry names the host that it is another name of.
+local function find(host)
+    local json = routes:get(host) or routes:get((host:gsub("^[^.]*", "*", 1)))
+    local entry = json and decode(json)
+    if entry and entry.kind == "host" then
+        host = entry.host
+        json = routes:get(host)
+        entry = json and decode(json)
+    end
+    return entry, host
+end
+
 -- The entry for the request's host, or nil.
 function _M.entry()
     local host = var.host
-    local json = host and routes:get(host)
-    return json and decode(json)
+    return host and find(host) or nil
 end
 
 local function send_file(entry)
@@ -96,11 +108,11 @@ function _M.access()
     if not host or host ~= var.host then
         return errors.send("H26")
     end
-    local json = routes:get(host)
-    if not json then
+    local entry
+    entry, host = find(host)
+    if not entry then
         return errors.send("H81")
     end
-    local entry = decode(json)
     if entry.noindex then
         ngx.header["X-Robots-Tag"] = "noindex, nofollow"
     end
@@ -111,8 +123,7 @@ function _M.access()
     if kind == "instances" then
         if entry.asleep then
             wake(host)
-            json = routes:get(host)
-            entry = json and decode(json)
+            entry = find(host)
             if not entry or not entry.endpoints or not entry.endpoints[1] then
                 return errors.send("H99")
             end

@@ -127,6 +127,10 @@ class NginxRouter:
         """From now on ask `wake` for a host that is asleep; what it gives is "ok" or the code of a page."""
         await self._waking.open(wake, WORKER if self._config.root else None)
 
+    async def answer(self, host: str, path: str, text: str | None) -> None:
+        """Answer `text` at this path of this host before any app is asked; None: no longer."""
+        await self._control.answer(host, path, text)
+
     async def use_certificate(self, host: str, chain_pem: str, key_pem: str) -> None:
         """Answer TLS clients that ask for `host` with this certificate, also after a restart."""
         certificates.keep(self._directory / "private/certificates", host, chain_pem, key_pem)

@@ -41,6 +41,10 @@ class Control:
         answer = await self._ask("in-flight", endpoints)
         return int(answer["count"])
 
+    async def answer(self, host: str, path: str, text: str | None) -> None:
+        """Answer `text` at this path of this host, for an hour at most; None: no longer."""
+        await self._ask("answer", {"host": host, "path": path} | ({"text": text} if text else {}))
+
     async def certificate(self, host: str, chain: str, key: str) -> None:
         """Use this certificate for `host` from the next handshake on."""
         await self._ask("certificate", {"host": host, "chain": chain, "key": key})

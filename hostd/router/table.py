@@ -8,9 +8,9 @@ from typing import Any
 from hostd.errors import Invalid
 from hostd.model.instance import Endpoint
 from hostd.model.names import shown
-from hostd.model.route import Route, Target, ToDirectory, ToError, ToInstances
+from hostd.model.route import Route, Target, ToDirectory, ToError, ToHost, ToInstances
 
-_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 def entry(route: Route) -> str:
@@ -67,6 +67,8 @@ def _target(target: Target) -> dict[str, Any]:
             return {"kind": "error", "code": "H99"}
         case ToDirectory(path, single_page):
             return {"kind": "directory", "path": path, "single_page": single_page}
+        case ToHost(host):
+            return {"kind": "host", "host": host}
         case ToError(code):
             return {"kind": "error", "code": code}
 
@@ -78,6 +80,8 @@ def _target_of(data: Mapping[str, Any]) -> Target:
             return ToInstances(endpoints, data["first_byte"], data["idle"], "asleep" in data)
         case "directory":
             return ToDirectory(data["path"], data["single_page"])
+        case "host":
+            return ToHost(data["host"])
         case _:
             return ToError(data["code"])
 

@@ -97,6 +97,9 @@ async def test_a_request_keeps_awake(house: House) -> None:
     house.router.served.put_nowait(_record(HOST, "shop-production"))
     await until(house.router.served.empty)
     await bed.pass_by(AFTER - 1)
+    house.router.served.put_nowait(_record("www.example.com", "shop-production"))  # one of its domains
+    await until(house.router.served.empty)
+    await bed.pass_by(AFTER - 1)
     assert not asleep(house)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)

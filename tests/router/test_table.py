@@ -6,7 +6,7 @@ import pytest
 
 from hostd.errors import Invalid
 from hostd.model.instance import Endpoint
-from hostd.model.route import Route, Target, ToDirectory, ToError, ToInstances
+from hostd.model.route import Route, Target, ToDirectory, ToError, ToHost, ToInstances
 from hostd.router.table import change, entry, header, route_of
 
 TWO = (Endpoint("10.0.0.1", 8000), Endpoint("10.0.0.2", 8001))
@@ -19,6 +19,7 @@ TWO = (Endpoint("10.0.0.1", 8000), Endpoint("10.0.0.2", 8001))
         ToInstances(TWO[:1], first_byte=0.5, idle=900),
         ToDirectory('/srv/a "b"\n'),
         ToDirectory("/srv/a", single_page=True),
+        ToHost("shop.localhost"),
         ToError("H80"),
     ],
 )
