@@ -26,6 +26,10 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "HOSTD_LISTEN": ("127.0.0.1:8081", "address:port of the API and of git over HTTP"),
     "HOSTD_PUBLIC_URL": ("http://localhost:8081", "URL at which people and git reach HOSTD_LISTEN"),
     "HOSTD_SSH_LISTEN": ("0.0.0.0:2222", "address:port of git over SSH, or off"),
+    "HOSTD_DNS_RESOLVER": (
+        "as /etc/resolv.conf says",
+        "address:port of the DNS server that domains are looked up at",
+    ),
     "HOSTD_ENGINE": ("local", "what runs the instances: local"),
     "HOSTD_DATABASE": ("hostd.db in HOSTD_DATA", "absolute path of the SQLite database"),
     "HOSTD_BUILDS_AT_ONCE": ("2", "builds that run at the same time, 1 to 64; more wait in a queue"),
@@ -46,6 +50,7 @@ class Settings:
     public_url: str
     ssh_address: str
     ssh_port: int | None
+    dns_resolver: tuple[str, int] | None
     engine: str
     database: Path
     builds_at_once: int
@@ -71,6 +76,7 @@ class Settings:
             public_url=_url(env),
             ssh_address=ssh_address,
             ssh_port=ssh_port,
+            dns_resolver=_resolver(env),
             engine=_engine(env),
             database=_path(env, "HOSTD_DATABASE") or data / "hostd.db",
             builds_at_once=_number(env, "HOSTD_BUILDS_AT_ONCE", 1, 64) or 2,
@@ -145,6 +151,12 @@ def _ssh_listen(env: Mapping[str, str]) -> tuple[str, int | None]:
         return "", None
     rule = "off, or address:port, as 0.0.0.0:2222 or [::]:2222"
     return _listen(env, "HOSTD_SSH_LISTEN", "0.0.0.0:2222", rule)
+
+
+def _resolver(env: Mapping[str, str]) -> tuple[str, int] | None:
+    if not env.get("HOSTD_DNS_RESOLVER"):
+        return None
+    return _listen(env, "HOSTD_DNS_RESOLVER", "", "address:port, as 9.9.9.9:53")
 
 
 def _url(env: Mapping[str, str]) -> str:

@@ -30,6 +30,7 @@ class FakeRouter:
         self.served: asyncio.Queue[RequestRecord] = asyncio.Queue()
         self.refuse = ""
         self.under_way = 0
+        self.answers: dict[tuple[str, str], str] = {}
 
     async def publish(self, routes: Sequence[Route]) -> None:
         if self.refuse:
@@ -43,6 +44,12 @@ class FakeRouter:
     async def table(self) -> Mapping[str, Route]:
         return dict(self.routes)
 
+    async def answer(self, host: str, path: str, text: str | None) -> None:
+        if text is None:
+            self.answers.pop((host, path), None)
+        else:
+            self.answers[host, path] = text
+
     async def in_flight(self, endpoints: Sequence[Endpoint]) -> int:
         return self.under_way
 
@@ -52,6 +59,30 @@ class FakeRouter:
     async def requests(self) -> AsyncIterator[RequestRecord]:
         while True:
             yield await self.served.get()
+
+
+class FakeWorld:
+    """A DNS of two tables. Addresses in `own` lead to `router`, for every name."""
+
+    def __init__(self, router: FakeRouter) -> None:
+        self.router = router
+        self.own = ["203.0.113.7"]
+        self.txt: dict[str, list[str]] = {}
+        self.names: dict[str, list[str]] = {}
+        self.asked: list[str] = []
+
+    async def texts(self, name: str) -> Sequence[str]:
+        return self.txt.get(name, [])
+
+    async def addresses(self, name: str) -> Sequence[str]:
+        return self.names.get(name, [])
+
+    async def says(self, address: str, host: str, path: str) -> str:
+        self.asked.append(address)
+        return self.router.answers.get((host, path), "") if address in self.own else ""
+
+    def own_addresses(self) -> Sequence[str]:
+        return self.own
 
 
 class FakeBuilder:
@@ -90,6 +121,7 @@ def platform_in(data: Path, public_url: str = "http://localhost:8081") -> Iterat
     db = Database.open(data / "hostd.db")
     repositories = Repositories(data / "repositories", data / "apps")
     repositories.open()
+    router = FakeRouter()
     try:
         yield Platform(
             data=data,
@@ -97,7 +129,8 @@ def platform_in(data: Path, public_url: str = "http://localhost:8081") -> Iterat
             repositories=repositories,
             builder=FakeBuilder(static_image(data / "site")),
             engine=FakeEngine(),
-            router=FakeRouter(),
+            router=router,
+            world=FakeWorld(router),
             secrets=Secrets.open(data / "key"),
             names=Names("localhost", "http", 8080, public_url, ssh_port=2222),
             now=lambda: datetime.now(UTC),

@@ -30,9 +30,9 @@ class Api:
         """The JSON at a path below /api/v1."""
         return self._ask("GET", path, query, None)
 
-    def post(self, path: str, body: Mapping[str, object]) -> Any:
+    def post(self, path: str, body: Mapping[str, object], **query: object) -> Any:
         """What the server makes of `body`."""
-        return self._ask("POST", path, {}, body)
+        return self._ask("POST", path, query, body)
 
     def patch(self, path: str, body: Mapping[str, object], **query: object) -> Any:
         """What is there after the change."""

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from hostd.cli import account, apps, keys, machine, output, previews, processes, releases, traffic
+from hostd.cli import account, apps, domains, keys, machine, output, previews, processes, releases, traffic
 from hostd.errors import HostdError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.add_typer(releases.releases, name="releases")
 app.command()(releases.rollback)
 app.command()(releases.promote)
 app.add_typer(previews.previews, name="previews")
+app.add_typer(domains.domains, name="domains")
 app.command("open")(apps.open_app)
 app.add_typer(apps.git_commands, name="git")
 app.add_typer(account.tokens, name="tokens")

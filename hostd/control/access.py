@@ -26,6 +26,7 @@ class Action(StrEnum):
     PUSH = "push"
     PROMOTE = "promote a preview"
     MANAGE_PREVIEWS = "manage previews"
+    MANAGE_DOMAINS = "manage domains"
     CHANGE_APP = "change an app"
     DESTROY_APP = "destroy an app"
 
@@ -53,6 +54,7 @@ RIGHTS: Mapping[Action, Right] = {
     Action.PUSH: Right.OWNER,
     Action.PROMOTE: Right.OWNER,
     Action.MANAGE_PREVIEWS: Right.OWNER,
+    Action.MANAGE_DOMAINS: Right.OWNER,
     Action.CHANGE_APP: Right.OWNER,
     Action.DESTROY_APP: Right.OWNER,
 }

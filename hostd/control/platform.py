@@ -69,6 +69,10 @@ class Router(Protocol):
         """What is published now, by host."""
         ...
 
+    async def answer(self, host: str, path: str, text: str | None) -> None:
+        """Answer `text` at this path of this host before any App is asked, for an hour at most; None: no longer."""
+        ...
+
     async def in_flight(self, endpoints: Sequence[Endpoint]) -> int:
         """Requests and WebSockets that are under way to these endpoints."""
         ...
@@ -79,6 +83,26 @@ class Router(Protocol):
 
     async def on_wake(self, wake: Callable[[str], Awaitable[str]]) -> None:
         """From now on ask `wake` for a host whose Route is asleep; it gives "ok" or the code of a page."""
+        ...
+
+
+class World(Protocol):
+    """What the rest of the world says of a host name. None of these raises: what cannot be had is not there."""
+
+    async def texts(self, name: str) -> Sequence[str]:
+        """The TXT records at `name`."""
+        ...
+
+    async def addresses(self, name: str) -> Sequence[str]:
+        """The IPv4 and IPv6 addresses of `name`, aliases followed."""
+        ...
+
+    async def says(self, address: str, host: str, path: str) -> str:
+        """What `address` answers to a GET of `path` as `host`, over HTTP, the first kilobyte; "" for nothing."""
+        ...
+
+    def own_addresses(self) -> Sequence[str]:
+        """Those of this machine that others can reach it at."""
         ...
 
 
@@ -135,6 +159,7 @@ class Platform:
     builder: Builder
     engine: Engine
     router: Router
+    world: World
     secrets: Secrets
     names: Names
     now: Callable[[], datetime]

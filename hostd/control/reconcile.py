@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hostd.control.domains import publish_domains
 from hostd.control.keeper import Keeper
 from hostd.control.launching import Slot, site_of, slot_of, slots_of
 from hostd.control.platform import Platform
@@ -126,7 +127,7 @@ async def _adopt(platform: Platform, want: Desired, slots: Mapping[Slot, Instanc
 
 
 async def _withdraw_strangers(platform: Platform, desired: Sequence[Desired]) -> None:
-    known = {want.environment.host for want in desired}
+    known = {want.environment.host for want in desired} | set(await publish_domains(platform))
     strangers = [host for host in await platform.router.table() if host not in known]
     if strangers:
         await platform.router.withdraw(strangers)

@@ -70,6 +70,10 @@ POLICY: Mapping[tuple[str, str], Action | Open] = {
     ("PATCH", "/api/v1/apps/{app}/previews/settings"): Action.MANAGE_PREVIEWS,
     ("GET", "/api/v1/apps/{app}/previews/config"): Action.READ_CONFIG,
     ("PATCH", "/api/v1/apps/{app}/previews/config"): Action.CHANGE_CONFIG,
+    ("GET", "/api/v1/apps/{app}/domains"): Action.SEE_APP,
+    ("POST", "/api/v1/apps/{app}/domains"): Action.MANAGE_DOMAINS,
+    ("POST", "/api/v1/apps/{app}/domains/{domain}/check"): Action.MANAGE_DOMAINS,
+    ("DELETE", "/api/v1/apps/{app}/domains/{domain}"): Action.MANAGE_DOMAINS,
     ("POST", "/api/v1/apps/{app}/promote"): Action.PROMOTE,
 }
 

@@ -13,6 +13,7 @@ from hostd.store.tables import (
     apps,
     builds,
     config_vars,
+    domains,
     environments,
     formation,
     preview_settings,
@@ -76,7 +77,7 @@ def last_pushes(connection: Connection, app_id: int | None = None) -> Mapping[in
 
 def destroy(connection: Connection, environment_id: int) -> None:
     """Forget all of an Environment: Builds, Releases, Formation, ConfigVars. Nothing if it is not there."""
-    for table in (builds, releases, formation, config_vars, sleep_settings):
+    for table in (builds, releases, formation, config_vars, sleep_settings, domains):
         connection.execute(table.delete().where(table.c.environment_id == environment_id))
     connection.execute(environments.delete().where(environments.c.id == environment_id))
 

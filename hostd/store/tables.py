@@ -196,3 +196,31 @@ sleep_settings = Table(
     Column("environment_id", ForeignKey("environments.id"), primary_key=True),
     Column("after", Integer, nullable=False),
 )
+
+# The claims of Apps to host names. Several may claim one; at most one of them is proved.
+domains = Table(
+    "domains",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("app_id", ForeignKey("apps.id"), nullable=False),
+    Column("environment_id", ForeignKey("environments.id"), nullable=False, index=True),
+    Column("host", String(255), nullable=False),
+    Column("token", String(64), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("proved_at", UtcTime),
+    Column("problem", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_try", UtcTime, index=True),
+    UniqueConstraint("app_id", "host"),
+    sqlite_autoincrement=True,
+)
+_PROVED = text("proved_at IS NOT NULL")
+Index("one_proved_domain", domains.c.host, unique=True, sqlite_where=_PROVED, postgresql_where=_PROVED)
+
+# Who proved a host last, also when the Domain is gone: a name that still points here is not the next one's to take.
+domain_owners = Table(
+    "domain_owners",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("owner_id", ForeignKey("users.id"), nullable=False),
+)

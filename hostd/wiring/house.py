@@ -12,11 +12,13 @@ from sqlalchemy import Connection
 
 from hostd.build.lifecycle import Lifecycle
 from hostd.control import reconcile
+from hostd.control.domains import keep_looking
 from hostd.control.logs import LogBook
 from hostd.control.platform import Names, Platform
 from hostd.control.secrets import Secrets
 from hostd.control.sleep import Sleeper
 from hostd.control.traffic import measure
+from hostd.domains.world import World
 from hostd.engine.base import Report
 from hostd.engine.local import LocalEngine
 from hostd.errors import HostdError
@@ -65,6 +67,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
         builder=builder,
         engine=engine,
         router=router,
+        world=World(settings.dns_resolver, settings.http_port),
         secrets=Secrets.open(data / "key"),
         names=_names(settings),
         now=clock,
@@ -81,6 +84,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
         await router.on_wake(sleeper.wake)
         running.append(_keep_running(sleeper.run(router.requests())))
         running.append(_keep_running(reconcile.keep_reconciling(platform)))
+        running.append(_keep_running(keep_looking(platform)))
         try:
             yield House(platform, logbook, report, await db.call(_first_token, clock()))
         finally:

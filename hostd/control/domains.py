@@ -1,0 +1,180 @@
+"""Domains: claiming a host name, proving that it is one's own, and routing it to an Environment.
+
+A claim is proved by a TXT record with its token, or by leading here: the name has this machine's address, and at that
+address the router answers what it was just told to. The second proves less, as old records may still lead here; so
+it does not count for a name that another User has proved before.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from hostd.control.access import Action, authorize
+from hostd.control.platform import Platform
+from hostd.errors import Conflict, HostdError, NotFound
+from hostd.model.app import App, Environment, User
+from hostd.model.domain import PROOF_PATH, Domain, Record, host_of, new_token, wait_after
+from hostd.model.route import Route, ToHost
+from hostd.store import apps, domains, environments
+
+LOOK_EVERY = 5.0  # seconds
+AT_ONCE = 10  # names that are looked at together
+STILL_HERE_EVERY = timedelta(days=1)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DomainDetails:
+    """A Domain, the Environment it answers as, and the DNS records that it needs."""
+
+    domain: Domain
+    environment: Environment
+    records: Sequence[Record]
+
+
+async def add_domain(
+    platform: Platform, app: App, actor: User, environment: Environment, text: str
+) -> DomainDetails:
+    """Claim the name for `environment`, and look at once whether it is proved.
+
+    Raises Invalid, Conflict, LimitExceeded.
+    """
+    authorize(actor, Action.MANAGE_DOMAINS, app)
+    host = host_named(platform, text)
+    claim = await platform.db.call(domains.create, app.id, environment.id, host, new_token(), platform.now())
+    return await _details(platform, await look_at(platform, claim))
+
+
+async def domains_of(platform: Platform, app: App) -> Sequence[DomainDetails]:
+    """The App's Domains, by name."""
+    found = await platform.db.read(domains.of_app, app.id)
+    return [await _details(platform, domain) for domain in found]
+
+
+async def check_domain(platform: Platform, app: App, actor: User, text: str) -> DomainDetails:
+    """Look now whether the Domain is proved, and still leads here. Raises NotFound."""
+    authorize(actor, Action.MANAGE_DOMAINS, app)
+    domain = await platform.db.read(domains.by_host, app.id, host_named(platform, text))
+    return await _details(platform, await look_at(platform, domain))
+
+
+async def remove_domain(platform: Platform, app: App, actor: User, text: str) -> None:
+    """Forget the Domain: from now on it answers as unknown. Raises NotFound."""
+    authorize(actor, Action.MANAGE_DOMAINS, app)
+    host = host_named(platform, text)
+    async with platform.locks[_lock(host)]:
+        domain = await platform.db.read(domains.by_host, app.id, host)
+        await platform.db.call(domains.remove, domain.id)
+        if domain.proved:
+            await platform.router.withdraw([host])
+
+
+def host_named(platform: Platform, text: str) -> str:
+    """The host that `text` names. Raises Invalid for one that no App may have."""
+    return host_of(text, platform.names.base, urlsplit(platform.names.public_url).hostname or "")
+
+
+async def look_at(platform: Platform, domain: Domain) -> Domain:
+    """What there is to see of `domain` now, stored; once it is proved it is routed. Raises NotFound if it is gone."""
+    environment = await platform.db.read(environments.by_id, domain.environment_id)
+    owner_id = (await platform.db.read(apps.by_id, domain.app_id)).owner_id
+    problem = await _problem(platform, domain, environment, owner_id)
+    async with platform.locks[_lock(domain.host)]:
+        if domain.proved or problem:
+            return await _note(platform, domain, problem)
+        proved = replace(domain, proved_at=platform.now(), problem="", next_try=_tomorrow(platform))
+        try:
+            await platform.db.call(domains.prove, proved, owner_id)
+        except Conflict as error:
+            return await _note(platform, domain, error.message)
+        await platform.router.publish([route_of_domain(proved, environment)])
+        return proved
+
+
+async def keep_looking(platform: Platform) -> None:
+    """Look again, for ever, at what is not proved yet, and each day at what is."""
+    while True:
+        await asyncio.sleep(LOOK_EVERY)
+        try:
+            due = await platform.db.read(domains.due, platform.now(), AT_ONCE)
+            await asyncio.gather(*(_look_again(platform, domain) for domain in due))
+        except HostdError as error:
+            _log.warning("looking at domains failed: %s", error.message)
+        except Exception:  # noqa: BLE001 (a bug met once must not end the looking for good)
+            _log.exception("looking at domains failed")
+
+
+async def publish_domains(platform: Platform) -> Sequence[str]:
+    """At start: publish the Routes of all Domains that are proved; their hosts."""
+    known = {each.id: each for each in await platform.db.read(environments.every)}
+    proved = await platform.db.read(domains.proved)
+    await platform.router.publish([route_of_domain(each, known[each.environment_id]) for each in proved])
+    return [domain.host for domain in proved]
+
+
+def route_of_domain(domain: Domain, environment: Environment) -> Route:
+    """A Domain goes where its Environment's host goes, at every moment."""
+    return Route(domain.host, ToHost(environment.host), environment.app, environment=environment.label)
+
+
+async def _look_again(platform: Platform, domain: Domain) -> None:
+    with suppress(NotFound):  # it was removed meanwhile
+        await look_at(platform, domain)
+
+
+async def _note(platform: Platform, domain: Domain, problem: str) -> Domain:
+    next_try = _tomorrow(platform) if domain.proved else platform.now() + wait_after(domain.tries)
+    noted = replace(domain, problem=problem, tries=domain.tries + 1, next_try=next_try)
+    await platform.db.call(domains.update, noted)
+    return noted
+
+
+async def _problem(platform: Platform, domain: Domain, environment: Environment, owner_id: int) -> str:
+    """Why nothing shows that the name is the App's; "" if something does."""
+    if domain.token in await platform.world.texts(domain.proof_name):
+        return ""
+    missing = f"there is no TXT record {domain.proof_name} with the value {domain.token}"
+    if domain.wildcard:
+        return missing
+    found = await platform.world.addresses(domain.host)
+    ours = {*await platform.world.addresses(environment.host), *platform.world.own_addresses()}
+    leads_here = [address for address in found if address in ours]
+    if not leads_here:
+        where = f"leads to {', '.join(sorted(found))}" if found else "has no address"
+        return f"{domain.host} {where}, not to this machine; {missing}"
+    if domain.proved:
+        return ""
+    if await platform.db.read(domains.was_proved_by_another, domain.host, owner_id):
+        return f"{domain.host} was somebody else's before, so it has to be proved in the DNS: {missing}"
+    if not await _answers(platform, domain, leads_here[0]):
+        return f"{domain.host} leads here, but hostd's proof is not what is answered there; {missing}"
+    return ""
+
+
+async def _answers(platform: Platform, domain: Domain, address: str) -> bool:
+    """Whether what is asked as the Domain at `address`, which is ours, arrives at our router."""
+    path = PROOF_PATH + secrets.token_hex(16)
+    await platform.router.answer(domain.host, path, domain.token)
+    try:
+        return await platform.world.says(address, domain.host, path) == domain.token
+    finally:
+        await platform.router.answer(domain.host, path, None)
+
+
+async def _details(platform: Platform, domain: Domain) -> DomainDetails:
+    environment = await platform.db.read(environments.by_id, domain.environment_id)
+    addresses = await platform.world.addresses(environment.host) or platform.world.own_addresses()
+    return DomainDetails(domain, environment, domain.records(environment.host, addresses))
+
+
+def _tomorrow(platform: Platform) -> datetime:
+    return platform.now() + STILL_HERE_EVERY
+
+
+def _lock(host: str) -> str:
+    return f"domain {host}"
