@@ -15,6 +15,7 @@ from hostd.model.names import shown
 
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 ENGINES = ("local",)
+_WEEK = 7 * 24 * 3600  # seconds
 VARIABLES: Mapping[str, tuple[str, str]] = {
     "HOSTD_DATA": (
         "/var/lib/hostd for root, else ~/.local/share/hostd",
@@ -34,6 +35,9 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "HOSTD_DATABASE": ("hostd.db in HOSTD_DATA", "absolute path of the SQLite database"),
     "HOSTD_BUILDS_AT_ONCE": ("2", "builds that run at the same time, 1 to 64; more wait in a queue"),
     "HOSTD_INSTANCE_MEMORY_MB": ("512", "memory of one instance in MB, 32 to 65536"),
+    "HOSTD_RECLAIM_AFTER": ("60", "seconds asleep until an app's memory goes to swap, 1 to 604800"),
+    "HOSTD_STOP_AFTER": ("3600", "seconds asleep until an app is stopped, 1 to 604800"),
+    "HOSTD_ZRAM_MB": ("0: none", "compressed swap that hostd makes in memory for sleeping apps, 0 to 65536"),
 }
 
 
@@ -55,6 +59,9 @@ class Settings:
     database: Path
     builds_at_once: int
     instance_memory_mb: int
+    reclaim_after: int
+    stop_after: int
+    zram_mb: int
 
     @staticmethod
     def read(env: Mapping[str, str]) -> "Settings":
@@ -81,6 +88,9 @@ class Settings:
             database=_path(env, "HOSTD_DATABASE") or data / "hostd.db",
             builds_at_once=_number(env, "HOSTD_BUILDS_AT_ONCE", 1, 64) or 2,
             instance_memory_mb=_number(env, "HOSTD_INSTANCE_MEMORY_MB", 32, 65536) or 512,
+            reclaim_after=_number(env, "HOSTD_RECLAIM_AFTER", 1, _WEEK) or 60,
+            stop_after=_number(env, "HOSTD_STOP_AFTER", 1, _WEEK) or 3600,
+            zram_mb=_number(env, "HOSTD_ZRAM_MB", 0, 65536) or 0,
         )
 
 

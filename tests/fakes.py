@@ -17,6 +17,7 @@ from hostd.model.instance import Endpoint, Exit, Instance, InstanceSpec, Limits
 from hostd.model.log import LogLine
 
 TERMINATED, KILLED = 143, 137
+HELD_MB = 30
 
 
 @dataclass(eq=False, slots=True)
@@ -38,15 +39,23 @@ class FakeMachine:
     lives: dict[str, _Life] = field(default_factory=dict)
     lines: asyncio.Queue[LogLine] = field(default_factory=asyncio.Queue)
     frozen: set[str] = field(default_factory=set)
+    reclaimed: set[str] = field(default_factory=set)
 
 
 class FakeEngine:
-    """`refuse` maps a process type to the reason why it cannot be started; `tasks` are those that were run."""
+    """`refuse` maps a process type to the reason why it cannot be started; `tasks` are those that were run.
+
+    `memory_mb` is what the machine has, `swap` whether it has any; each Instance holds HELD_MB. `reclaim` waits for
+    `reclaiming`, if it is set.
+    """
 
     def __init__(self, machine: FakeMachine | None = None) -> None:
         self.machine = machine or FakeMachine()
         self.refuse: dict[str, str] = {}
         self.tasks: list[Task] = []
+        self.memory_mb = 1 << 20
+        self.swap = True
+        self.reclaiming: asyncio.Event | None = None
 
     @property
     def running(self) -> list[str]:
@@ -95,9 +104,25 @@ class FakeEngine:
 
     async def thaw(self, instance: Instance) -> None:
         self.machine.frozen.discard(instance.id)
+        self.machine.reclaimed.discard(instance.id)
 
     def frozen(self, instance: Instance) -> bool:
         return instance.id in self.machine.frozen
+
+    async def reclaim(self, instance: Instance) -> bool:
+        if not self.swap or not self.frozen(instance):
+            return False
+        if self.reclaiming:
+            await self.reclaiming.wait()
+        self.machine.reclaimed.add(instance.id)
+        return True
+
+    def held_mb(self, instance: Instance) -> int:
+        life = self.machine.lives.get(instance.id)
+        return HELD_MB if life and not life.exit.done() else 0
+
+    def free_mb(self) -> int:
+        return self.memory_mb - HELD_MB * len(self.running)
 
     async def stop(self, instance: Instance, grace: float) -> bool:
         self.machine.frozen.discard(instance.id)

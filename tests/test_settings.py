@@ -22,6 +22,7 @@ def test_nothing_has_to_be_set() -> None:
     assert read.public_url == "http://localhost:8081"
     assert (read.ssh_address, read.ssh_port) == ("0.0.0.0", 2222)  # noqa: S104
     assert (read.engine, read.builds_at_once, read.instance_memory_mb) == ("local", 2, 512)
+    assert (read.reclaim_after, read.stop_after, read.zram_mb) == (60, 3600, 0)
 
 
 def test_every_variable_is_read() -> None:
@@ -38,6 +39,9 @@ def test_every_variable_is_read() -> None:
         "HOSTD_DATABASE": "/srv/db.sqlite",
         "HOSTD_BUILDS_AT_ONCE": "4",
         "HOSTD_INSTANCE_MEMORY_MB": "1024",
+        "HOSTD_RECLAIM_AFTER": "30",
+        "HOSTD_STOP_AFTER": "600",
+        "HOSTD_ZRAM_MB": "2048",
     }
     assert env.keys() == VARIABLES.keys()
     assert Settings.read(env) == Settings(
@@ -55,6 +59,9 @@ def test_every_variable_is_read() -> None:
         database=Path("/srv/db.sqlite"),
         builds_at_once=4,
         instance_memory_mb=1024,
+        reclaim_after=30,
+        stop_after=600,
+        zram_mb=2048,
     )
 
 
@@ -87,6 +94,8 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("HOSTD_ENGINE", "docker", "one of: local"),
         ("HOSTD_BUILDS_AT_ONCE", "-1", "a whole number from 1 to 64"),
         ("HOSTD_INSTANCE_MEMORY_MB", "1PB", "a whole number from 32 to 65536"),
+        ("HOSTD_STOP_AFTER", "0", "a whole number from 1 to 604800"),
+        ("HOSTD_ZRAM_MB", "65537", "a whole number from 0 to 65536"),
     ],
 )
 def test_a_value_that_breaks_its_rule_is_refused_by_name(name: str, value: str, rule: str) -> None:

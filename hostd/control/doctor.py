@@ -54,6 +54,7 @@ async def examine(data: Path, ports: Mapping[str, tuple[str, int]]) -> Sequence[
         cgroups(Path("/sys/fs/cgroup")),
         overlay(Path("/proc/filesystems")),
         disk(data),
+        swap(),
         *modes(data),
         *(port(name, address, number, data) for name, (address, number) in ports.items()),
     ]
@@ -155,6 +156,13 @@ def disk(data: Path) -> Check:
         f"{free / GIB:.1f} GiB at {place}, {DISK_WANTED // GIB} GiB are wanted",
         f"free some space on the file system of {place}, or set HOSTD_DATA to another",
     )
+
+
+def swap() -> Check:
+    """Where the memory of sleeping apps can go. hostd runs without."""
+    size = psutil.swap_memory().total >> 20
+    found = f"{size} MB" if size else "none: sleeping apps keep their memory until they are stopped"
+    return Check("swap", True, found, "set HOSTD_ZRAM_MB to 2048")
 
 
 def modes(data: Path) -> Sequence[Check]:

@@ -24,6 +24,7 @@ CALM = 60.0  # seconds an Instance has to run for its crashes to be forgotten
 LONGEST_WAIT = 300.0  # seconds
 SLEEP_GRACE = 10.0  # seconds between SIGTERM and SIGKILL for what is stopped in its sleep
 UNDER_WAY = 0.05  # seconds in which a request that was looked up awake is counted by the router
+HELD = (InstanceState.FROZEN, InstanceState.RECLAIMED)
 _log = logging.getLogger(__name__)
 
 
@@ -50,6 +51,7 @@ class Keeper:
         self._site = site
         self._tasks: dict[Slot, asyncio.Task[None]] = {}
         self.asleep = False
+        self._reclaimed = False
         self.relieved = False  # another Keeper has the Route now: what happens here must not take it back
         self._rest = asyncio.Lock()
 
@@ -74,7 +76,7 @@ class Keeper:
         healthy = [
             place.instance
             for _, place in self._web()
-            if place.state in (InstanceState.RUNNING, InstanceState.FROZEN) and place.instance
+            if place.state in (InstanceState.RUNNING, *HELD) and place.instance
         ]
         scaled_up = bool(self._web())  # else there is nothing to wake
         state = {"asleep": self.asleep and scaled_up, "scaled_up": scaled_up}
@@ -88,7 +90,7 @@ class Keeper:
             if self.asleep or not web or any(place.state is not InstanceState.RUNNING for _, place in web):
                 return False
             await self._set_asleep(True)
-            quiet = False
+            quiet = self._reclaimed = False
             try:
                 quiet = await self._freeze(web)
             finally:
@@ -118,14 +120,24 @@ class Keeper:
     async def thaw(self) -> None:
         """Before hostd ends: what is frozen goes on, so that it answers without hostd. What was stopped stays so."""
         async with self._rest:
-            if any(place.state is InstanceState.FROZEN for _, place in self._web()):
+            if self._held():
                 await self._thaw()
                 await self._set_asleep(False)
+
+    async def reclaim(self) -> None:
+        """Move the memory of what is frozen to swap, once per sleep. A wake need not wait for it: no lock is held."""
+        if self._reclaimed:
+            return
+        self._reclaimed = True
+        for slot, place in self._held():
+            assert place.instance
+            if await self._platform.engine.reclaim(place.instance) and self.places.get(slot) is place:
+                self._put(slot, InstanceState.RECLAIMED, place.instance)
 
     async def stop_frozen(self) -> None:
         """Stop what sleeps; the next request starts it."""
         async with self._rest:
-            frozen = [(slot, place) for slot, place in self._web() if place.state is InstanceState.FROZEN]
+            frozen = self._held()
             if not frozen:
                 return
             for slot, _ in frozen:
@@ -140,6 +152,9 @@ class Keeper:
 
     def _web(self) -> list[tuple[Slot, Place]]:
         return [(slot, place) for slot, place in sorted(self.places.items()) if slot[0] == WEB]
+
+    def _held(self) -> list[tuple[Slot, Place]]:
+        return [(slot, place) for slot, place in self._web() if place.state in HELD]
 
     async def _freeze(self, web: Sequence[tuple[Slot, Place]]) -> bool:
         """False if a request is under way, before or after: then it has to be thawed again."""
@@ -161,10 +176,10 @@ class Keeper:
         await self.publish()
 
     async def _thaw(self) -> None:
-        for slot, place in self._web():
-            if place.state is InstanceState.FROZEN and place.instance:
-                await self._platform.engine.thaw(place.instance)
-                self._put(slot, InstanceState.RUNNING, place.instance)
+        for slot, place in self._held():
+            assert place.instance
+            await self._platform.engine.thaw(place.instance)
+            self._put(slot, InstanceState.RUNNING, place.instance)
 
     async def _start_stopped(self) -> None:
         """Whether a start succeeds or not, its slot is watched as any other from then on."""

@@ -1,4 +1,5 @@
-"""Sleep: an Environment that nobody asks for is frozen, later stopped, and woken by the next request, which waits.
+"""Sleep: an Environment that nobody asks for is frozen, then its memory is reclaimed, at last it is stopped; and the
+next request wakes it, and waits.
 
 Nothing is dropped: the Route says "asleep" before anything is frozen, so a request that comes meanwhile asks for a
 wake first; one that came before is counted by the router, and then nobody goes to sleep.
@@ -8,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 from hostd.control.access import Action, authorize
 from hostd.control.keeper import Keeper
@@ -19,17 +21,30 @@ from hostd.store import sleep as sleeps
 
 LOOK_EVERY = 1.0  # seconds
 PREVIEW_IDLE = 300  # seconds until a Preview sleeps, unless it is told otherwise
-STOP_AFTER = 3600.0  # seconds asleep until what is frozen is stopped
 SHORTEST, LONGEST = 1, 7 * 24 * 3600
 SLOW_START = "H20"
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class SleepTimes:
+    """Seconds asleep until what is frozen gives back its memory, and until it is stopped."""
+
+    reclaim_after: float = 60.0
+    stop_after: float = 3600.0
+
+
 class Sleeper:
     """Puts Environments to sleep and wakes them. `clock` counts seconds."""
 
-    def __init__(self, platform: Platform, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        times: SleepTimes = SleepTimes(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._platform = platform
+        self._times = times
         self._clock = clock
         self._asked: dict[str, float] = {}  # when an Environment was last asked for, by label
         self._seen: dict[str, Keeper] = {}
@@ -54,7 +69,7 @@ class Sleeper:
         return "ok"
 
     async def look(self) -> None:
-        """Once: freeze what is idle, stop what has long been frozen."""
+        """Once: freeze what is idle, reclaim what has been frozen for a while, stop what has been for long."""
         limits = await self._platform.db.read(sleeps.every)
         for keeper in list(self._platform.keepers.values()):
             environment = keeper.environment
@@ -65,8 +80,10 @@ class Sleeper:
             async with self._platform.lock(environment):
                 if not keeper.asleep:
                     await keeper.fall_asleep()
-                elif idle > after + STOP_AFTER:
+                elif idle > after + self._times.stop_after:
                     await keeper.stop_frozen()
+                elif idle > after + self._times.reclaim_after:
+                    await keeper.reclaim()
 
     def _idle(self, keeper: Keeper) -> float:
         """Seconds since one of its hosts was asked for, or since it is looked at: a push counts as a request."""

@@ -12,11 +12,15 @@ from hostd.model.task import Task as Task
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an engine isolates on this machine and what it cannot, in words for the operator."""
+    """What an engine isolates on this machine and what it cannot, in words for the operator.
+
+    `sleep` says where the memory of a frozen Instance goes.
+    """
 
     name: str
     isolates: tuple[str, ...]
     lacks: tuple[str, ...]
+    sleep: str = ""
 
 
 class Engine(Protocol):
@@ -51,6 +55,21 @@ class Engine(Protocol):
 
     def frozen(self, instance: Instance) -> bool:
         """Whether it is held, also by an earlier hostd."""
+        ...
+
+    async def reclaim(self, instance: Instance) -> bool:
+        """Move the memory of a frozen one to swap; `thaw` needs no more for it. False where there is no room for it.
+
+        Nothing happens to one that is not frozen, or gone: False.
+        """
+        ...
+
+    def held_mb(self, instance: Instance) -> int:
+        """Memory in MB that is its own, also what is in swap; 0 for one that is gone."""
+        ...
+
+    def free_mb(self) -> int:
+        """Memory in MB that Instances may still take on this machine."""
         ...
 
     async def stop(self, instance: Instance, grace: float) -> bool:

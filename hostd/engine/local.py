@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hostd import command
 from hostd.engine import cgroups as groups
-from hostd.engine import etc, machine, processes, records, sandbox, seccomp
+from hostd.engine import etc, machine, memory, processes, records, sandbox, seccomp, zram
 from hostd.engine.base import Report, Task
 from hostd.engine.cgroups import Cgroups
 from hostd.engine.launch import launch_of, leave, own_limits, show, spawn
@@ -51,10 +51,11 @@ class _Running:
 class LocalEngine:
     """Runs Instances on this machine. `directory` and all above it can be traversed by everyone (0711).
 
-    `installation`, 8 hex digits, names everything it makes on the machine; `logs` is where output files go.
+    `installation`, 8 hex digits, names everything it makes on the machine; `logs` is where output files go;
+    `zram_mb` is how much compressed swap it makes for frozen Instances.
     """
 
-    def __init__(self, directory: Path, installation: str, logs: Path) -> None:
+    def __init__(self, directory: Path, installation: str, logs: Path, zram_mb: int = 0) -> None:
         if not re.fullmatch(r"[0-9a-f]{8}", installation):
             raise Invalid(f"an installation is 8 hex digits, not {installation!r}")
         self._directory = directory
@@ -62,6 +63,7 @@ class LocalEngine:
         self._instances = directory / "instances"
         self._etc = directory / "etc"
         self._outputs = Outputs(logs)
+        self._zram, self._zram_mb = directory / "zram", zram_mb
         self._running: dict[str, _Running] = {}
         self._ended: dict[str, Exit] = {}
         self._cgroups: Cgroups
@@ -81,7 +83,8 @@ class LocalEngine:
         self._outputs.open(set(self._running))
         await self._slots.open(running.slot.number for running in self._running.values())
         await self._try()
-        return Report("local", machine.ISOLATES, (*lacks, *_LACKS))
+        sleep = await machine.make_swap(self._zram, self._zram_mb)
+        return Report("local", machine.ISOLATES, (*lacks, *_LACKS), sleep)
 
     async def close(self) -> None:
         """Let go. Instances go on running; the next `open` finds them."""
@@ -101,6 +104,7 @@ class LocalEngine:
         await asyncio.gather(*(self.stop(instance, 0.0) for instance in await self.instances()))
         await self.close()
         await machine.remove_network(self._network)
+        await zram.remove(self._zram)
         groups.dissolve(self._cgroups)
 
     async def start(self, spec: InstanceSpec) -> Instance:
@@ -141,6 +145,22 @@ class LocalEngine:
         """Whether it is held: the kernel knows, whoever did it."""
         running = self._running.get(instance.id)
         return running is not None and groups.is_frozen(self._cgroups, running.slot.name)
+
+    async def reclaim(self, instance: Instance) -> bool:
+        """Move its memory to swap. False without swap, or in a kernel before 5.10."""
+        running = self._running.get(instance.id)
+        if running is None or not self.frozen(instance):
+            return False
+        return await asyncio.to_thread(memory.reclaim, self._cgroups, running.slot.name)
+
+    def held_mb(self, instance: Instance) -> int:
+        """Anonymous memory and swap; files that it reads are no part of it."""
+        running = self._running.get(instance.id)
+        return memory.held_mb(self._cgroups, running.slot.name) if running else 0
+
+    def free_mb(self) -> int:
+        """What the machine has, or the container that hostd is in."""
+        return memory.free_mb(self._cgroups)
 
     async def stop(self, instance: Instance, grace: float) -> bool:
         """SIGTERM to all its processes, SIGKILL after `grace` seconds; then nothing of it is left."""

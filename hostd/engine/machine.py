@@ -11,6 +11,7 @@ from pathlib import Path
 from hostd import command
 from hostd.command import Command, CommandFailed
 from hostd.engine import cgroups as groups
+from hostd.engine import memory, zram
 from hostd.engine import network as networks
 from hostd.engine.cgroups import Cgroups
 from hostd.engine.network import Network
@@ -25,6 +26,7 @@ PACKAGES = {
 }
 BUBBLEWRAP = (0, 8)
 _INSTALL = f"run: apt-get install -y {' '.join(PACKAGES.values())}"
+_HOW = "; HOSTD_ZRAM_MB=2048 makes some, compressed in memory"
 _RESOLV = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
 ISOLATES = (
     "own user id per app, mapped by a user namespace; never root on this machine",
@@ -79,6 +81,18 @@ async def make_network(directory: Path, installation: str) -> tuple[Network, tup
     if not resolvers:
         lacks += ("names: this machine's resolver listens on loopback only, sandboxes cannot ask it",)
     return network, lacks
+
+
+async def make_swap(file: Path, zram_mb: int) -> str:
+    """Where the memory of frozen Instances goes, in words. `file` remembers the compressed swap that hostd made."""
+    problem = ""
+    try:
+        await zram.provide(file, zram_mb)
+    except Unavailable as error:  # everything but this works without
+        problem = f": {error.message}; {error.hint}"
+    if size := memory.swap_mb():
+        return f"the memory of sleeping apps goes to {size} MB of swap{problem}"
+    return f"sleeping apps keep their memory until they are stopped, as there is no swap{problem or _HOW}"
 
 
 async def remove_network(network: Network) -> None:

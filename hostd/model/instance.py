@@ -10,11 +10,15 @@ from hostd.model.image import Image
 
 
 class InstanceState(StrEnum):
-    """starting -> running -> frozen -> stopped; `crashed` is waiting for its next start (back-off)."""
+    """starting -> running -> frozen -> reclaimed -> stopped; `crashed` waits for its next start (back-off).
+
+    A reclaimed one is frozen and its memory is in swap.
+    """
 
     STARTING = "starting"
     RUNNING = "running"
     FROZEN = "frozen"
+    RECLAIMED = "reclaimed"
     CRASHED = "crashed"
     STOPPED = "stopped"
 

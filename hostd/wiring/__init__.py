@@ -124,6 +124,7 @@ def _introduce(settings: Settings, house: House, say: Callable[[str], None]) -> 
     say(f"hostd: engine {house.report.name} isolates {', '.join(house.report.isolates)}")
     for lack in house.report.lacks:
         say(f"hostd: NOT isolated: {lack}")
+    say(f"hostd: {house.report.sleep}")
     say(f"hostd: apps at {names.scheme}://NAME.{names.base}:{names.port}, git and API at {names.public_url}")
     if settings.ssh_port:
         say(f"hostd: git over SSH at {names.ssh_remote('NAME')}")

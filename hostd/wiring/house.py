@@ -16,7 +16,7 @@ from hostd.control.domains import keep_looking
 from hostd.control.logs import LogBook
 from hostd.control.platform import Names, Platform
 from hostd.control.secrets import Secrets
-from hostd.control.sleep import Sleeper
+from hostd.control.sleep import Sleeper, SleepTimes
 from hostd.control.traffic import measure
 from hostd.domains.world import World
 from hostd.engine.base import Report
@@ -80,7 +80,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
         running = [_keep_running(logbook.run(engine, router))]
         running.append(_keep_running(measure(platform, router.requests())))
         await reconcile.recover(platform)
-        sleeper = Sleeper(platform)
+        sleeper = Sleeper(platform, SleepTimes(settings.reclaim_after, settings.stop_after))
         await router.on_wake(sleeper.wake)
         running.append(_keep_running(sleeper.run(router.requests())))
         running.append(_keep_running(reconcile.keep_reconciling(platform)))
@@ -111,7 +111,8 @@ def _keep_running(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
 
 async def engine_of(settings: Settings, db: Database) -> LocalEngine:
     run = settings.data / "run"
-    return LocalEngine(run / "engine", await db.call(_installation), run / "output")
+    installation = await db.call(_installation)
+    return LocalEngine(run / "engine", installation, run / "output", settings.zram_mb)
 
 
 def router_of(settings: Settings) -> NginxRouter:

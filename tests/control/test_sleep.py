@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hostd.control.rollout import rollout
-from hostd.control.sleep import PREVIEW_IDLE, STOP_AFTER, Sleeper, set_sleep, sleep_of
+from hostd.control.sleep import PREVIEW_IDLE, Sleeper, SleepTimes, set_sleep, sleep_of
 from hostd.errors import Invalid, Unavailable
 from hostd.model.instance import Endpoint, InstanceState
 from hostd.model.log import RequestRecord
@@ -18,6 +18,7 @@ from tests.fakes_control import FakeRouter
 
 WEB = ("web", 1)
 AFTER = 10
+RECLAIM_AFTER, STOP_AFTER = 60, 3600
 
 
 @dataclass
@@ -51,7 +52,8 @@ class Bed:
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
-        self.sleeper = Sleeper(self.house.platform, self.clock)
+        times = SleepTimes(RECLAIM_AFTER, STOP_AFTER)
+        self.sleeper = Sleeper(self.house.platform, times, self.clock)
 
     async def make(self) -> "Bed":
         await self.house.deploy()
@@ -158,7 +160,7 @@ async def test_what_slept_long_is_stopped_and_one_wake_for_many_starts_it_anew(h
     bed = await Bed(house).make()
     await bed.pass_by(AFTER)
     await bed.pass_by(STOP_AFTER)
-    assert (house.running, state(house)) == (["web-v1"], InstanceState.FROZEN)
+    assert (house.running, state(house)) == (["web-v1"], InstanceState.RECLAIMED)
     await bed.pass_by(1)
     assert (house.running, state(house), asleep(house)) == ([], InstanceState.STOPPED, True)
     assert await asyncio.gather(*(bed.sleeper.wake(HOST) for _ in range(100))) == ["ok"] * 100
@@ -168,6 +170,40 @@ async def test_what_slept_long_is_stopped_and_one_wake_for_many_starts_it_anew(h
     assert not asleep(house)
     house.end()
     await until(lambda: house.route.target == ToError("H10"))  # it is watched again
+
+
+async def test_what_slept_for_a_while_gives_its_memory_back_and_wakes_as_before(house: House) -> None:
+    bed = await Bed(house).make()
+    await bed.pass_by(AFTER)
+    await bed.pass_by(RECLAIM_AFTER)
+    assert (state(house), house.engine.machine.reclaimed) == (InstanceState.FROZEN, set())
+    await bed.pass_by(1)
+    assert (state(house), asleep(house), frozen(house)) == (InstanceState.RECLAIMED, True, True)
+    assert len(house.engine.machine.reclaimed) == 1
+    assert await bed.sleeper.wake(HOST) == "ok"
+    assert (state(house), frozen(house)) == (InstanceState.RUNNING, False)
+
+
+async def test_without_swap_what_sleeps_stays_frozen_until_it_is_stopped(house: House) -> None:
+    bed = await Bed(house).make()
+    house.engine.swap = False
+    await bed.pass_by(AFTER)
+    await bed.pass_by(RECLAIM_AFTER + 1)
+    assert state(house) is InstanceState.FROZEN
+    await bed.pass_by(STOP_AFTER)
+    assert state(house) is InstanceState.STOPPED
+
+
+async def test_a_wake_does_not_wait_for_memory_to_be_given_back(house: House) -> None:
+    bed = await Bed(house).make()
+    await bed.pass_by(AFTER)
+    house.engine.reclaiming = asyncio.Event()
+    reclaiming = asyncio.create_task(house.keeper.reclaim())
+    await asyncio.sleep(0)
+    assert await bed.sleeper.wake(HOST) == "ok"
+    house.engine.reclaiming.set()
+    await reclaiming
+    assert (state(house), frozen(house)) == (InstanceState.RUNNING, False)
 
 
 async def test_what_is_stopped_in_its_sleep_costs_no_further_publishing(house: House) -> None:
@@ -298,7 +334,7 @@ async def _with_preview(house: House) -> tuple[Clock, Sleeper]:
         releases.create, topic.id, image_of(), config, COMMIT, "a push", "ada", platform.now(), {}
     )
     await rollout(platform, topic, release, house.said)
-    return clock, Sleeper(platform, clock)
+    return clock, Sleeper(platform, clock=clock)
 
 
 def _record(host: str, environment: str) -> RequestRecord:

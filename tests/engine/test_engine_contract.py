@@ -132,6 +132,30 @@ async def test_a_frozen_instance_can_be_stopped(engine: AnyEngine, machine: Mach
         assert await engine.instances() == []
 
 
+async def test_what_is_reclaimed_stays_frozen_and_goes_on_when_thawed(
+    engine: AnyEngine, machine: Machine
+) -> None:
+    instance = await engine.start(machine.spec("sleep 0.3; echo on; sleep 60"))
+    assert not await engine.reclaim(instance)
+    await engine.freeze(instance)
+    await engine.reclaim(instance)  # not every machine has swap
+    assert engine.frozen(instance)
+    await engine.thaw(instance)
+    (line,) = await lines_until(engine, lambda lines: bool(lines))
+    assert line.text == "on"
+
+
+async def test_the_memory_an_instance_holds_is_told_until_it_is_gone(
+    engine: AnyEngine, machine: Machine
+) -> None:
+    instance = await engine.start(machine.spec("echo on; sleep 60"))
+    await lines_until(engine, lambda lines: bool(lines))
+    assert 0 < engine.held_mb(instance) <= 512
+    assert engine.free_mb() > 0
+    await engine.stop(instance, 0.0)
+    assert engine.held_mb(instance) == 0
+
+
 async def test_without_a_grace_an_instance_is_killed_at_once(engine: AnyEngine, machine: Machine) -> None:
     instance = await engine.start(machine.spec("sleep 60"))
     assert not await engine.stop(instance, 0.0)
