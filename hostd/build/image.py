@@ -10,7 +10,7 @@ from hostd.build.results import Launch
 from hostd.command import PATH
 from hostd.errors import BuildFailed
 from hostd.model.image import Image, LayerRecord, ProcessType, StaticSite, Tree, image_digest
-from hostd.model.manifest import static_site
+from hostd.model.manifest import FILE, static_site
 from hostd.model.names import shown
 
 TOOLCHAINS = "/opt/hostd"
@@ -27,6 +27,7 @@ def assemble(
     """The Image. Raises BuildFailed if there would be nothing to run and nothing to serve."""
     env = environment.for_launch({"PATH": PATH}, contributions)
     wanted = processes(recipe, launch)
+    _check_terms(recipe, wanted)
     static = static_of(recipe, launch)
     if not wanted and not static:
         raise BuildFailed(
@@ -51,6 +52,17 @@ def processes(recipe: Recipe, launch: Launch) -> tuple[ProcessType, ...]:
         found["web"] = ProcessType("web", default.command, default.directory)
     found |= {process.name: process for process in recipe.processes}
     return tuple(sorted(found.values(), key=lambda process: (process.name != "web", process.name)))
+
+
+def _check_terms(recipe: Recipe, wanted: tuple[ProcessType, ...]) -> None:
+    """Raises BuildFailed if hostd.toml asks for something for a process type that there is none of."""
+    known = [process.name for process in wanted]
+    for name in recipe.manifest.terms:
+        if name and name not in known:
+            raise BuildFailed(
+                f"{FILE}: there is no process type {name}: its limits would hold for nothing",
+                hint=f"this app has {', '.join(known) or 'none'}",
+            )
 
 
 def static_of(recipe: Recipe, launch: Launch) -> StaticSite | None:

@@ -12,14 +12,15 @@ from hostd.engine.base import Task
 from hostd.engine.health import wait_until_healthy
 from hostd.errors import RolloutFailed, Unavailable
 from hostd.model.app import Environment
+from hostd.model.health import HealthCheck
 from hostd.model.image import ProcessType
 from hostd.model.instance import Instance, InstanceSpec, Limits
 from hostd.model.release import Release
+from hostd.model.terms import terms_of
 from hostd.transcript import Transcript
 
 RELEASE_COMMAND = "release"
 RELEASE_COMMAND_LIMIT = 3600.0  # seconds
-BOOT_LIMIT = 60.0  # seconds until $PORT answers
 Slot = tuple[str, int]  # process type and number: web.1 is ("web", 1)
 
 
@@ -50,7 +51,7 @@ def spec_of(platform: Platform, environment: Environment, release: Release, slot
         command=process.command,
         directory=process.directory,
         env=process_env(environment, release, process),
-        limits=limits_of(platform.limits, release),
+        limits=limits_of(platform.limits, release, name),
     )
 
 
@@ -67,10 +68,19 @@ def process_env(environment: Environment, release: Release, process: ProcessType
     return {**release.image.env, **told, **release.config}
 
 
-def limits_of(default: Limits, release: Release) -> Limits:
-    """The operator's limits, with the memory that the app's hostd.toml asks for where that is less."""
-    asked = release.image.labels.get("hostd.limits.memory-mb", "")
-    return replace(default, memory_mb=min(default.memory_mb, int(asked))) if asked.isdigit() else default
+def limits_of(default: Limits, release: Release, process: str) -> Limits:
+    """The operator's limits, with what the app's hostd.toml asks for `process` where that is less."""
+    asked = terms_of(release.image.labels, process)
+    return replace(
+        default,
+        memory_mb=min(default.memory_mb, asked.memory_mb or default.memory_mb),
+        cpus=min(default.cpus or asked.cpus, asked.cpus or default.cpus),
+    )
+
+
+def grace_of(instance: Instance) -> float:
+    """Seconds that its hostd.toml gives it between SIGTERM and SIGKILL."""
+    return terms_of(instance.spec.image.labels, instance.spec.process).grace
 
 
 async def run_release_command(
@@ -86,7 +96,9 @@ async def run_release_command(
         env=process_env(environment, release, process),
         directory=process.directory,
         image=release.image,
-        limits=replace(limits_of(platform.limits, release), seconds=RELEASE_COMMAND_LIMIT, output_mb=20),
+        limits=replace(
+            limits_of(platform.limits, release, RELEASE_COMMAND), seconds=RELEASE_COMMAND_LIMIT, output_mb=20
+        ),
     )
     with transcript.phase(f"Running the release command: {' '.join(process.command[-1:])}"):
         ended = await platform.engine.run(task, transcript.detail)
@@ -96,15 +108,8 @@ async def run_release_command(
 
 async def wait_healthy(platform: Platform, environment: Environment, instance: Instance) -> None:
     """Until a web Instance answers. Raises RolloutFailed saying what it did instead."""
-    labels = instance.spec.image.labels
-    timeout = labels.get("hostd.health.timeout-seconds", "")
-    await wait_until_healthy(
-        platform.engine,
-        instance,
-        path=labels.get("hostd.health.path", "/"),
-        timeout=float(timeout) if timeout else BOOT_LIMIT,
-        host=environment.host,
-    )
+    check = HealthCheck.of(instance.spec.image.labels)
+    await wait_until_healthy(platform.engine, instance, check, environment.host)
 
 
 def site_of(platform: Platform, environment: Environment, release: Release) -> Path | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -13,7 +13,7 @@ from hostd.control.platform import Platform
 from hostd.control.previews import environment_for, label_for, remove_previews, settings_of
 from hostd.control.rollout import rollout
 from hostd.control.turns import hold
-from hostd.errors import HostdError, Invalid, NotFound
+from hostd.errors import Conflict, HostdError, Invalid, NotFound
 from hostd.git.receive import Received
 from hostd.model.app import PRODUCTION, App, Environment, User
 from hostd.model.build import BuildState
@@ -118,7 +118,8 @@ async def _record_failure(
 ) -> None:
     reason = error.message if isinstance(error, HostdError) else "hostd was stopped or the client went away"
     build_id, text = await starting, "\n".join(transcript.lines)
-    await platform.db.call(builds.finish, build_id, BuildState.FAILED, text, reason, None, platform.now())
+    with suppress(Conflict):  # cut off after it went live: that is stored, and stays
+        await platform.db.call(builds.finish, build_id, BuildState.FAILED, text, reason, None, platform.now())
 
 
 async def _build(platform: Platform, environment: Environment, push: Push, transcript: Transcript) -> Release:

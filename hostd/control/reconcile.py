@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 from hostd.control.domains import publish_domains
 from hostd.control.keeper import Keeper
-from hostd.control.launching import Slot, site_of, slot_of, slots_of
+from hostd.control.launching import Slot, grace_of, site_of, slot_of, slots_of
 from hostd.control.platform import Platform
 from hostd.control.previews import forget_logs, remove_unfinished, sweep_previews
 from hostd.control.removal import remove_files_of_gone
-from hostd.control.rollout import GRACE
 from hostd.control.routing import route_of
 from hostd.control.tidying import tidy
 from hostd.errors import HostdError
@@ -24,6 +23,7 @@ from hostd.model.release import Release, ReleaseState
 from hostd.store import apps, builds, environments, formation, releases
 
 RECONCILE_EVERY = 30.0  # seconds
+STRAY_AGE = 60.0  # seconds after its start in which an Instance may yet belong to nobody
 _log = logging.getLogger(__name__)
 
 
@@ -146,7 +146,7 @@ async def _stop_strays(platform: Platform) -> None:
         if platform.lock(environment).locked():
             busy.add(environment.label)
     for instance in await platform.engine.instances():
-        old = platform.now().timestamp() - instance.started_at > 2 * GRACE
+        old = platform.now().timestamp() - instance.started_at > STRAY_AGE
         if instance.id not in kept and instance.spec.environment not in busy and old:
             await _stop(platform, instance)
 
@@ -157,4 +157,4 @@ async def _clear_away(platform: Platform, strays: Sequence[Instance]) -> None:
 
 
 async def _stop(platform: Platform, instance: Instance) -> None:
-    await platform.engine.stop(instance, GRACE)
+    await platform.engine.stop(instance, grace_of(instance))

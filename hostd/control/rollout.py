@@ -21,12 +21,14 @@ from hostd.control.launching import (
     spec_of,
     wait_healthy,
 )
+from hostd.control.overlap import MakeWay, succession, without_overlap
 from hostd.control.platform import Platform
 from hostd.control.routing import WEB, route_of
+from hostd.control.stopping import kill_all, stop_all
+from hostd.control.turns import to_the_end
 from hostd.errors import HostdError, RolloutFailed
 from hostd.model.app import Environment
 from hostd.model.instance import Instance
-from hostd.model.log import LogLine
 from hostd.model.release import Release, ReleaseState
 from hostd.store import formation as formations
 from hostd.store import releases
@@ -34,7 +36,6 @@ from hostd.transcript import Transcript
 
 SETTLE = 0.5  # seconds that a process without a port has to survive
 DRAIN_LIMIT = 30.0  # seconds for requests that are under way
-GRACE = 30.0  # seconds between SIGTERM and SIGKILL
 TAIL = 20  # lines of a failed Instance that the pusher sees
 
 
@@ -47,22 +48,34 @@ async def rollout(
 ) -> Release:
     """Make `release` (STARTING) live; what `also` writes is stored in the same transaction.
 
-    Raises RolloutFailed, Unavailable; then nothing of it is left running and nothing was written.
+    Raises RolloutFailed, Unavailable; then nothing of it is left running and nothing was written. Who is cancelled
+    once the Route points at it is so only after it went live.
     """
-    try:
-        with transcript.phase(f"Launching {release.name}"):
-            keeper = await _launch(platform, environment, release, transcript)
-    except BaseException as error:
-        await asyncio.shield(_fail(platform, release, error))
-        raise
+    async with succession(platform, environment, transcript) as make_way:
+        try:
+            with transcript.phase(f"Launching {release.name}"):
+                keeper = await _launch(platform, environment, release, transcript, make_way)
+        except BaseException as error:
+            await asyncio.shield(_fail(platform, release, error))
+            raise
+        return await to_the_end(_make_live(platform, environment, release, keeper, also))
+
+
+async def _make_live(
+    platform: Platform,
+    environment: Environment,
+    release: Release,
+    keeper: Keeper,
+    also: Callable[[Connection], None],
+) -> Release:
     live = release.move(ReleaseState.LIVE)
     former = platform.keepers.get(environment.id)
     try:
         await platform.db.call(_go_live, live, also)
     except BaseException as error:
-        await asyncio.shield(_switch_back(platform, environment, former, keeper))
+        await _switch_back(platform, environment, former, keeper)
         with suppress(HostdError):  # a store that cannot take the one may not take the other
-            await asyncio.shield(_fail(platform, release, error))
+            await _fail(platform, release, error)
         raise
     platform.keepers[environment.id] = keeper
     if former:
@@ -81,7 +94,7 @@ async def _switch_back(
             await former.publish()
         else:
             await platform.router.publish([route_of(environment, None, [])])
-    await stop_all(platform, await keeper.let_go(), 0)
+    await kill_all(platform, await keeper.let_go())
     drop_site(platform, environment, keeper.release)
 
 
@@ -91,14 +104,18 @@ def _go_live(connection: Connection, live: Release, also: Callable[[Connection],
 
 
 async def _launch(
-    platform: Platform, environment: Environment, release: Release, transcript: Transcript
+    platform: Platform,
+    environment: Environment,
+    release: Release,
+    transcript: Transcript,
+    make_way: MakeWay,
 ) -> Keeper:
     """Everything up to the switch, the switch included."""
     await run_release_command(platform, environment, release, transcript)
     slots = slots_of(release, await platform.db.read(formations.of, environment.id))
     keeper = Keeper(platform, environment, release, site_of(platform, environment, release))
     try:
-        keeper.keep(await start_all(platform, environment, release, slots, transcript))
+        keeper.keep(await _start(platform, environment, release, slots, transcript, make_way))
     except BaseException:
         drop_site(platform, environment, release)
         raise
@@ -112,6 +129,29 @@ async def _launch(
         raise
     _describe(release, slots, transcript)
     return keeper
+
+
+async def _start(
+    platform: Platform,
+    environment: Environment,
+    release: Release,
+    slots: Sequence[Slot],
+    transcript: Transcript,
+    make_way: MakeWay,
+) -> Mapping[Slot, Instance]:
+    """What may not overlap is started once all else is well, so that the gap is as short as can be."""
+    alone = without_overlap(release, slots)
+    others = [slot for slot in slots if slot[0] not in alone]
+    started = await start_all(platform, environment, release, others, transcript)
+    if not alone:
+        return started
+    try:
+        await make_way(alone)
+        last = [slot for slot in slots if slot[0] in alone]
+        return {**started, **await start_all(platform, environment, release, last, transcript)}
+    except BaseException:
+        await asyncio.shield(kill_all(platform, list(started.values())))
+        raise
 
 
 async def start_all(
@@ -141,7 +181,7 @@ async def start_all(
         await asyncio.shield(_give_up(platform, list(started.values()), transcript))
         raise error from None
     except BaseException:
-        await asyncio.shield(stop_all(platform, list(started.values()), 0))
+        await asyncio.shield(kill_all(platform, list(started.values())))
         raise
     return started
 
@@ -181,20 +221,9 @@ async def drain(platform: Platform, leaving: Sequence[Instance]) -> None:
             waited += 0.1
             if not endpoints or await platform.router.in_flight(endpoints) == 0:
                 break
-        await stop_all(platform, leaving, GRACE)
+        await stop_all(platform, leaving)
     finally:
         platform.leaving.difference_update(ids)
-
-
-async def stop_all(platform: Platform, instances: Sequence[Instance], grace: float) -> None:
-    """Stop `instances` at once; what had to be killed after `grace` seconds (0: at once) is told in the app's log."""
-    in_time = await asyncio.gather(*(platform.engine.stop(instance, grace) for instance in instances))
-    for instance, ended in zip(instances, in_time, strict=True):
-        if grace and not ended:
-            process = instance.spec.process
-            line = f"{process} did not end within {grace:g} s of SIGTERM and was killed (R12)"
-            at = platform.now().timestamp()
-            platform.note(LogLine(at, instance.spec.environment, "hostd", process, "", line))
 
 
 async def _give_up(platform: Platform, instances: Sequence[Instance], transcript: Transcript) -> None:
@@ -205,7 +234,7 @@ async def _give_up(platform: Platform, instances: Sequence[Instance], transcript
         transcript.step(f"Last lines of {process}" if lines else f"{process} printed nothing")
         for line in lines:
             transcript.detail(line)
-    await stop_all(platform, instances, 0)
+    await kill_all(platform, instances)
     for instance in instances:
         ended = await platform.engine.wait(instance)
         if ended.limit:

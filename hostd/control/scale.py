@@ -8,8 +8,9 @@ from hostd.control.access import Action, authorize
 from hostd.control.keeper import Keeper
 from hostd.control.launching import RELEASE_COMMAND, Slot, slots_of
 from hostd.control.platform import Platform
-from hostd.control.rollout import drain, start_all, stop_all
+from hostd.control.rollout import drain, start_all
 from hostd.control.routing import WEB
+from hostd.control.stopping import kill_all
 from hostd.control.turns import to_the_end, turn
 from hostd.errors import Conflict, Invalid, LimitExceeded
 from hostd.model.app import App, Environment, User
@@ -71,7 +72,7 @@ async def _switch(
     try:
         await platform.db.call(_store, keeper.environment.id, changes)
     except BaseException:
-        await stop_all(platform, list(started.values()), 0)
+        await kill_all(platform, list(started.values()))
         raise
     keeper.keep(started)
     leaving = await keeper.let_go([slot for slot in keeper.places if slot not in wanted])

@@ -11,8 +11,10 @@ from hostd.build.results import Launch
 from hostd.command import PATH
 from hostd.errors import BuildFailed
 from hostd.model.buildpack import Project
+from hostd.model.health import HealthCheck
 from hostd.model.image import Image, ProcessType, StaticSite, Tree
 from hostd.model.manifest import Manifest
+from hostd.model.terms import Terms
 
 TREE = Tree("git:1", "/app", ("/source",))
 
@@ -82,8 +84,14 @@ def test_a_process_with_variables_of_its_own_gets_only_these_by_env() -> None:
 
 
 def test_labels_of_the_buildpacks_and_of_hostd_toml_are_kept() -> None:
-    told = recipe(process("web", "p"), manifest=Manifest(health_path="/up"))
+    told = recipe(process("web", "p"), manifest=Manifest(health=HealthCheck("/up")))
     assert image(told, Launch(labels={"x": "y"})).labels == {"x": "y", "hostd.health.path": "/up"}
+
+
+def test_limits_for_a_process_type_that_there_is_none_of_are_refused() -> None:
+    told = recipe(process("web", "p"), manifest=Manifest(terms={"": Terms(64), "wrker": Terms(64)}))
+    with pytest.raises(BuildFailed, match=r"hostd.toml: there is no process type wrker"):
+        image(told, Launch())
 
 
 def test_the_digest_depends_on_what_decides_how_it_runs() -> None:

@@ -20,6 +20,7 @@ from hostd.engine.base import Task
 from hostd.engine.health import wait_until_healthy
 from hostd.engine.local import LocalEngine
 from hostd.model.app import App, owner_of
+from hostd.model.health import HealthCheck
 from hostd.model.image import Image, ProcessType
 from hostd.model.instance import InstanceSpec
 from hostd.model.source import Source
@@ -99,7 +100,7 @@ class Yard:
         )
         instance = await self._engine.start(spec)
         try:
-            await wait_until_healthy(self._engine, instance, path)
+            await wait_until_healthy(self._engine, instance, HealthCheck(path))
             return await _ask(instance.endpoint.address, instance.endpoint.port, path)
         except Exception as error:
             error.add_note("\n".join(self._engine.tail(instance.id, 50)))

@@ -173,6 +173,26 @@ async def test_a_rollout_that_is_cancelled_fails_and_leaves_nothing(house: House
     assert [release.failure for release in await house.stored()] == ["the rollout was cut off"]
 
 
+async def test_a_rollout_that_is_cancelled_while_it_goes_live_is_live(house: House) -> None:
+    storing, go_on = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def store(_: Connection) -> None:
+        loop.call_soon_threadsafe(storing.set)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(5)
+
+    await house.deploy()
+    release = await house.release()
+    task = asyncio.create_task(rollout(house.platform, house.production, release, house.said, store))
+    await storing.wait()
+    task.cancel()
+    go_on.set()
+    await asyncio.gather(task, return_exceptions=True)
+    await house.settled()
+    assert await house.states() == [RETIRED, LIVE]
+    assert (house.running, house.route.release, house.keeper.release.name) == (["web-v2"], "v2", "v2")
+
+
 async def test_the_old_release_does_not_take_the_route_back(house: House) -> None:
     await house.deploy()
     former, loop = house.keeper, asyncio.get_running_loop()

@@ -6,8 +6,10 @@ import pytest
 
 from hostd.errors import BuildFailed
 from hostd.model import manifest, toml
+from hostd.model.health import HealthCheck
 from hostd.model.image import ProcessType, StaticSite
 from hostd.model.manifest import Manifest
+from hostd.model.terms import Terms
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "hostd.reference.toml"
 
@@ -19,15 +21,19 @@ def test_the_reference_file_shows_every_key_and_is_accepted() -> None:
         processes=(
             ProcessType("web", ("bash", "-c", "gunicorn --bind 0.0.0.0:$PORT app:app")),
             ProcessType("worker", ("python", "worker.py")),
+            ProcessType("clock", ("bash", "-c", "python clock.py")),
         ),
         static=StaticSite("public"),
-        health_path="/healthz",
-        health_timeout_seconds=60,
-        memory_mb=512,
+        health=HealthCheck("/readyz", "all systems go", 60, 3, "/healthz", 10, 3),
+        terms={
+            "": Terms(512, 1.5, 30),
+            "worker": Terms(256, grace_seconds=120),
+            "clock": Terms(overlap="no"),
+        },
     )
     shown = {name: set(table) for name, table in toml.parse(content, "reference").items()}
     known = {name: set(keys) for name, keys in manifest.KEYS.items()}
-    assert shown | {"processes": set()} == known
+    assert shown | {"processes": set()} == known | {"limits": known["limits"] | {"worker"}}
 
 
 def test_an_empty_file_says_nothing() -> None:
@@ -43,6 +49,14 @@ def test_what_a_rollout_needs_becomes_labels() -> None:
         "hostd.health.timeout-seconds": "5",
         "hostd.limits.memory-mb": "64",
     }
+
+
+def test_a_process_type_may_have_a_table_without_a_command() -> None:
+    found = manifest.parse(
+        b"[processes.worker]\noverlap = false\n[limits.worker]\ncpus = 2\n[limits]\ncpus = 1"
+    )
+    assert found.processes == ()
+    assert found.terms == {"": Terms(cpus=1), "worker": Terms(cpus=2, overlap="no")}
 
 
 @pytest.mark.parametrize(
@@ -70,6 +84,29 @@ def test_what_a_rollout_needs_becomes_labels() -> None:
             "[static]\nroot = '/etc'",
             "hostd.toml:2: root: the static root '/etc' is not a directory inside the app",
         ),
+        ("[limits]\ncpus = nan", "hostd.toml:2: cpus: a number from 0.05 to 256"),
+        ("[limits]\ncpus = 0", "hostd.toml:2: cpus: a number from 0.05 to 256"),
+        ("[limits.worker]\ngrace_seconds = 301", "hostd.toml:2: grace_seconds: a whole number from 1 to 300"),
+        ("[limits.worker]\nmemory = 1", "hostd.toml:2: memory: there is no key memory in [limits.worker]"),
+        ("[limits]\nmemory = 1", "hostd.toml:2: memory: there is no key memory in [limits]"),
+        ("[limits]\nworker = 1", "hostd.toml:2: worker: there is no key worker in [limits]"),
+        (
+            '\n[limits."a b"]\nmemory_mb = 64',
+            "hostd.toml:1: a b: 'a b' is not a process type: letters, digits, - and _, at most 63",
+        ),
+        ("[processes.web]\noverlap = 1", "hostd.toml:2: overlap: true or false, without quotes"),
+        (
+            "[processes.web]\noverlap = false",
+            "hostd.toml:2: overlap: web has to overlap: requests would fail in between",
+        ),
+        ("[processes.web]\nport = 1", "hostd.toml:2: port: there is no key port in [processes.web]"),
+        (
+            "\n[processes.web]\ncommand = 1",
+            "hostd.toml:2: web: a command is a line or a list of words, and not empty",
+        ),
+        ("[health]\nexpect = 'a\tb'", "hostd.toml:2: expect: one line of at most 1000 characters"),
+        ("[health]\nliveness = 'up'", "hostd.toml:2: liveness: a path starts with / and holds no spaces"),
+        ("[health]\nfailures = 0", "hostd.toml:2: failures: a whole number from 1 to 100"),
         ("[static]\nsingle_page = 'no'", "hostd.toml:2: single_page: true or false, without quotes"),
     ],
 )
