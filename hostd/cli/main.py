@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from hostd.cli import account, apps, domains, keys, machine, output, previews, processes, releases, traffic
+from hostd.cli import account, apps, deploys, domains, keys, machine, output, previews, processes, releases, traffic
 from hostd.errors import HostdError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.add_typer(processes.config, name="config")
 app.add_typer(releases.releases, name="releases")
 app.command()(releases.rollback)
 app.command()(releases.promote)
+app.add_typer(deploys.deploys, name="deploys")
 app.add_typer(previews.previews, name="previews")
 app.add_typer(domains.domains, name="domains")
 app.command("open")(apps.open_app)

@@ -66,11 +66,12 @@ def rollback(
     release: Annotated[str | None, typer.Argument(help="As v12; else the one before the live one.")] = None,
     app: AppOption = None,
     preview: PreviewOption = None,
+    pause: Annotated[bool, typer.Option(help="Pause deploys until: hostd deploys resume.")] = True,
 ) -> None:
     """Go back to an earlier release. Its image and its config make a new one."""
     number = _number(release) if release else None
     path = f"/apps/{chosen_app(app)}/rollback"
-    new = Api.here().work("POST", path, {"number": number}, output.line, preview=preview)
+    new = Api.here().work("POST", path, {"number": number, "pause": pause}, output.line, preview=preview)
     output.line(f"{new['name']} is live: {new['reason']}")
 
 

@@ -22,6 +22,7 @@ class Action(StrEnum):
     CHANGE_CONFIG = "change config"
     SCALE = "scale"
     ROLL_BACK = "roll back"
+    PAUSE_DEPLOYS = "pause or resume deploys"
     PULL = "pull"
     PUSH = "push"
     PROMOTE = "promote a preview"
@@ -50,6 +51,7 @@ RIGHTS: Mapping[Action, Right] = {
     Action.CHANGE_CONFIG: Right.OWNER,
     Action.SCALE: Right.OWNER,
     Action.ROLL_BACK: Right.OWNER,
+    Action.PAUSE_DEPLOYS: Right.OWNER,
     Action.PULL: Right.OWNER,
     Action.PUSH: Right.OWNER,
     Action.PROMOTE: Right.OWNER,

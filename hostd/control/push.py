@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from hostd.control.access import Action, authorize
 from hostd.control.config import config_of
+from hostd.control.deploys import RESUME, check_not_paused
 from hostd.control.platform import Platform
 from hostd.control.previews import environment_for, label_for, remove_previews, settings_of
 from hostd.control.rollout import rollout
@@ -21,7 +22,7 @@ from hostd.model.image import Image
 from hostd.model.names import shown
 from hostd.model.push import BranchRules, Push, RefUpdate, candidate, decide, parse_options, production_branch
 from hostd.model.release import Release
-from hostd.store import apps, builds, environments, releases
+from hostd.store import apps, builds, environments, pauses, releases
 from hostd.transcript import Transcript
 
 BUILD_CONFIG = (
@@ -62,6 +63,8 @@ async def accept(
         branch, commit = decision.deploy.branch or "", decision.deploy.new
         push = Push(app, user, branch, commit, summary, received.quarantine, options)
         async with environment_for(platform, app, branch) as environment:
+            if RESUME not in options:
+                await check_not_paused(platform, environment)
             await deploy_push(platform, environment, push, transcript)
     for preview in await remove_previews(platform, app, decision.removed):
         transcript.step(f"The preview {platform.names.url(preview)} is removed")
@@ -101,6 +104,8 @@ async def deploy_push(
         def record(connection: Connection) -> None:
             text, now = "\n".join([*transcript.lines, f"-----> {end}"]), platform.now()
             builds.finish(connection, build_id, BuildState.SUCCEEDED, text, "", release.number, now)
+            if RESUME in push.options:
+                pauses.end(connection, environment.id)
 
         live = await rollout(platform, environment, release, transcript, record)
     except BaseException as error:

@@ -3,16 +3,20 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from hostd.control.access import Action, authorize
 from hostd.control.apps import production_of
 from hostd.control.config import config_of
+from hostd.control.deploys import how_to_resume
 from hostd.control.platform import Platform
 from hostd.control.rollout import rollout
 from hostd.control.turns import turn
 from hostd.errors import Conflict, Invalid, NotFound
 from hostd.model.app import App, Environment, User
+from hostd.model.pause import Pause
 from hostd.model.release import Release, ReleaseState
-from hostd.store import releases
+from hostd.store import pauses, releases
 from hostd.transcript import Transcript
 
 
@@ -28,10 +32,13 @@ async def rollback(
     actor: User,
     number: int | None,
     transcript: Transcript,
+    *,
+    pause: bool = True,
 ) -> Release:
     """Make the Image and config of Release `number` live again (None: of the one that served before this one).
 
-    Raises NotFound, Conflict for a Release that failed or whose files are gone, RolloutFailed.
+    `pause`: deploys are paused from then on, or the next push would bring back what was wrong. Raises
+    NotFound, Conflict for a Release that failed or whose files are gone, RolloutFailed.
     """
     authorize(actor, Action.ROLL_BACK, app)
     async with turn(platform, environment):
@@ -40,7 +47,15 @@ async def rollback(
             transcript.commit()
             reason = f"rollback to {old.name}"
             release = await _again(platform, environment, old, old.config, reason, actor)
-        return await rollout(platform, environment, release, transcript)
+
+        def store(connection: Connection) -> None:
+            if pause:
+                pauses.begin(connection, environment.id, Pause(actor.name, reason, platform.now()))
+
+        live = await rollout(platform, environment, release, transcript, store)
+    if pause:
+        transcript.step(f"Deploys are paused; to resume: {how_to_resume(environment)}")
+    return live
 
 
 async def promote(

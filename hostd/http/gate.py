@@ -53,6 +53,8 @@ POLICY: Mapping[tuple[str, str], Action | Open] = {
     ("GET", "/api/v1/apps/{app}/releases"): Action.SEE_APP,
     ("GET", "/api/v1/apps/{app}/releases/{number}"): Action.SEE_APP,
     ("POST", "/api/v1/apps/{app}/rollback"): Action.ROLL_BACK,
+    ("GET", "/api/v1/apps/{app}/deploys"): Action.SEE_APP,
+    ("PATCH", "/api/v1/apps/{app}/deploys"): Action.PAUSE_DEPLOYS,
     ("GET", "/api/v1/apps/{app}/builds"): Action.SEE_APP,
     ("GET", "/api/v1/apps/{app}/builds/{build_id}"): Action.SEE_APP,
     ("GET", "/api/v1/apps/{app}/processes"): Action.SEE_APP,

@@ -76,9 +76,10 @@ class NewToken(Taken):
 
 
 class RollbackTo(Taken):
-    """The Release to go back to; without a number, the one before the live one."""
+    """The Release to go back to; without a number, the one before the live one. Deploys are paused by it or not."""
 
     number: StrictInt | None = Field(None, ge=1, le=2**31, examples=[7])
+    pause: StrictBool = Field(True, description="Pause deploys until they are resumed.", examples=[True])
 
 
 class UserShown(BaseModel):

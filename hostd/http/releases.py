@@ -50,7 +50,9 @@ async def roll_back(
     """Make a new Release of an earlier one's Image and config. Answers with NDJSON lines, then the Release."""
     return await streamed(
         platform,
-        lambda transcript: rollback(platform, the_app, environment, actor, wanted.number, transcript),
+        lambda transcript: rollback(
+            platform, the_app, environment, actor, wanted.number, transcript, pause=wanted.pause
+        ),
         lambda release: ReleaseShown.of(release).model_dump(mode="json"),
     )
 

@@ -16,6 +16,7 @@ from hostd.store.tables import (
     domains,
     environments,
     formation,
+    pauses,
     preview_config_vars,
     preview_settings,
     releases,
@@ -76,7 +77,7 @@ def destroy(connection: Connection, app_id: int, now: datetime) -> None:
     if connection.execute(apps.update().where(*living).values(destroyed_at=now)).rowcount == 0:
         raise NotFound(f"there is no app with the id {app_id}")
     its_environments = select(environments.c.id).where(environments.c.app_id == app_id)
-    for table in (builds, releases, formation, config_vars, sleep_settings, domains):
+    for table in (builds, releases, formation, config_vars, sleep_settings, domains, pauses):
         connection.execute(table.delete().where(table.c.environment_id.in_(its_environments)))
     for table in (preview_settings, preview_config_vars):
         connection.execute(table.delete().where(table.c.app_id == app_id))

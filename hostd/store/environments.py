@@ -16,6 +16,7 @@ from hostd.store.tables import (
     domains,
     environments,
     formation,
+    pauses,
     preview_settings,
     releases,
     sleep_settings,
@@ -77,7 +78,7 @@ def last_pushes(connection: Connection, app_id: int | None = None) -> Mapping[in
 
 def destroy(connection: Connection, environment_id: int) -> None:
     """Forget all of an Environment: Builds, Releases, Formation, ConfigVars. Nothing if it is not there."""
-    for table in (builds, releases, formation, config_vars, sleep_settings, domains):
+    for table in (builds, releases, formation, config_vars, sleep_settings, domains, pauses):
         connection.execute(table.delete().where(table.c.environment_id == environment_id))
     connection.execute(environments.delete().where(environments.c.id == environment_id))
 

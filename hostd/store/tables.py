@@ -190,6 +190,15 @@ settings = Table(
     Column("value", Text, nullable=False),
 )
 
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("environment_id", ForeignKey("environments.id"), primary_key=True),
+    Column("author", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", UtcTime, nullable=False),
+)
+
 sleep_settings = Table(
     "sleep_settings",
     metadata,

@@ -116,6 +116,13 @@ def test_releases_are_listed_shown_and_rolled_back(ada: Person) -> None:
     back = ada.run("rollback", "v1", "-a", "rolling").stdout.splitlines()
     assert back[0] == "-----> Launching v3"
     assert back[-1] == "v3 is live: rollback to v1"
+    assert "git push -o resume" in back[-2]
+    paused = ada.run("deploys", "-a", "rolling").stdout
+    assert paused.startswith("deploys of rolling are paused by ada since ")
+    assert ": rollback to v1\n" in paused
+    assert ada.run("deploys", "resume", "-a", "rolling").stdout == "pushes to rolling are deployed\n"
+    ada.run("rollback", "v2", "--no-pause", "-a", "rolling")
+    assert not json.loads(ada.run("deploys", "status", "-a", "rolling", "--json").stdout)["paused"]
     assert ada.run("rollback", "v9", "-a", "rolling", status=3).stderr.startswith(
         " !     there is no release v9"
     )
@@ -177,6 +184,7 @@ def test_a_preview_named_before_a_subcommand_is_not_lost(ada: Person) -> None:
         ("config", "set", "-e", "x", "A=1"),
         ("logs", "-e", "x"),
         ("rollback", "-e", "x"),
+        ("deploys", "-e", "x", "pause"),
     ):
         assert "no preview of 'x'" in ada.run(*words, "-a", "two-places", status=3).stderr
 
@@ -252,8 +260,8 @@ def test_a_hostile_app_name_is_refused_with_the_rule(ada: Person, name: str) -> 
 def test_help_is_there_for_every_command(nobody: Person) -> None:
     shown = nobody.run("--help").stdout
     for command in (
-        "login logout whoami apps logs ps releases rollback config open doctor tokens keys git serve".split()
-    ):
+        "login logout whoami apps logs ps releases rollback deploys config open doctor tokens keys git serve"
+    ).split():
         assert command in shown
         nobody.run(command, "--help")
     assert nobody.run("version").stdout.startswith("hostd ")

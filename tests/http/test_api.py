@@ -113,6 +113,8 @@ async def test_a_name_in_use_and_one_that_was_are_refused_in_the_same_words(
         ("GET", "/releases", None),
         ("GET", "/releases/1", None),
         ("POST", "/rollback", {}),
+        ("GET", "/deploys", None),
+        ("PATCH", "/deploys", {"paused": True}),
         ("GET", "/builds", None),
         ("GET", "/builds/1", None),
         ("GET", "/processes", None),
@@ -191,6 +193,18 @@ async def test_a_rollback_streams_its_lines_and_ends_with_the_release(
     assert {"line": "-----> Launching v3"} in lines
     assert isinstance(last["result"], dict)
     assert (last["result"]["name"], last["result"]["reason"]) == ("v3", "rollback to v1")
+
+
+async def test_deploys_are_paused_and_resumed(ada: httpx.AsyncClient) -> None:
+    await ada.post("/api/v1/apps", json={"name": "shop"})
+    nothing = {"paused": False, "author": None, "reason": None, "since": None}
+    assert (await ada.get("/api/v1/apps/shop/deploys")).json() == nothing
+    paused = await ada.patch("/api/v1/apps/shop/deploys", json={"paused": True, "reason": "the fair"})
+    assert paused.json() == (await ada.get("/api/v1/apps/shop/deploys")).json()
+    assert (paused.json()["author"], paused.json()["reason"]) == ("ada", "the fair")
+    refused = await ada.patch("/api/v1/apps/shop/deploys", json={"paused": True, "reason": "two\nlines"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+    assert (await ada.patch("/api/v1/apps/shop/deploys", json={"paused": False})).json() == nothing
 
 
 async def test_work_that_fails_at_once_has_the_status_of_its_problem(ada: httpx.AsyncClient) -> None:
@@ -323,6 +337,9 @@ async def test_logs_are_given_by_number_and_process(
         ("GET", "/apps/shop/logs?process=../x", None, "process"),
         ("POST", "/apps/shop/rollback", {"number": "1"}, "number"),
         ("POST", "/apps/shop/rollback", {"number": 0}, "number"),
+        ("POST", "/apps/shop/rollback", {"pause": 1}, "pause"),
+        ("PATCH", "/apps/shop/deploys", {"paused": "yes"}, "paused"),
+        ("PATCH", "/apps/shop/deploys", {"paused": True, "reason": "x" * 201}, "reason"),
         ("PATCH", "/apps/shop", {"production_branch": ""}, "production_branch"),
         ("PATCH", "/apps/shop", {"production_branch": "x" * 251}, "production_branch"),
         ("PATCH", "/apps/shop", {}, "production_branch"),

@@ -4,7 +4,8 @@ from sqlalchemy import Connection, func, select
 from hostd.errors import Conflict, NotFound
 from hostd.model.app import App
 from hostd.model.build import BuildState
-from hostd.store import apps, builds, config_vars, environments, formation, sleep, users
+from hostd.model.pause import Pause
+from hostd.store import apps, builds, config_vars, environments, formation, pauses, sleep, users
 from hostd.store.database import Database
 from hostd.store.tables import metadata
 from tests.store.samples import COMMIT, LATER, NOW, environment_of, release_of
@@ -65,6 +66,7 @@ async def test_nothing_of_a_destroyed_app_is_left_but_its_tombstone(db: Database
         config_vars.set(connection, environment.id, "KEY", b"secret")
         formation.set(connection, environment.id, "web", 2)
         sleep.set_after(connection, environment.id, 60)
+        pauses.begin(connection, environment.id, Pause("ada", "", NOW))
         release_of(connection, environment.id)
         build = builds.start(connection, environment.id, COMMIT, "ada", NOW)
         builds.finish(connection, build, BuildState.SUCCEEDED, "text", "", 1, LATER)
