@@ -1,6 +1,8 @@
 """Releases through everything: rolled back, paused and resumed, with real git, sandboxes and nginx."""
 
-from tests.e2e.server import Project
+import pytest
+
+from tests.e2e.server import Project, Server
 
 PROCFILE = {"Procfile": "web: python3 server.py\n"}
 SERVER = """
@@ -16,6 +18,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 http.server.ThreadingHTTPServer(("", int(os.environ["PORT"])), Handler).serve_forever()
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def logged_in(server: Server) -> None:
+    """The CLI's home is the server's."""
+    server.cli("login", server.url, "--token", server.token)
 
 
 def app(word: str) -> dict[str, str]:
