@@ -5,7 +5,19 @@ import sys
 
 import typer
 
-from hostd.cli import account, apps, deploys, domains, keys, machine, output, previews, processes, releases, traffic
+from hostd.cli import (
+    account,
+    apps,
+    deploys,
+    domains,
+    keys,
+    machine,
+    output,
+    previews,
+    processes,
+    releases,
+    traffic,
+)
 from hostd.errors import HostdError
 
 app = typer.Typer(
