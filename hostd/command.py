@@ -27,8 +27,8 @@ LINE_LIMIT = 16 * 1024  # bytes; a longer line is cut into pieces of this length
 class Command:
     """A program with its arguments, whole environment, working directory and standard input.
 
-    `memory` bounds its address space, in bytes, `cpu_seconds` its work, and of each of its children as much; 0 is
-    no bound.
+    `memory` bounds its address space, in bytes, `cpu_seconds` its work, `file_bytes` each file it writes, and of each
+    of its children as much; 0 is no bound.
     """
 
     argv: tuple[str, ...]
@@ -37,6 +37,7 @@ class Command:
     input: bytes = b""
     memory: int = 0
     cpu_seconds: int = 0
+    file_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ async def spawn(
         raise Unavailable(f"{command.argv[0]} may not be run", hint="run: hostd doctor") from error
     _bound(process.pid, resource.RLIMIT_AS, command.memory)
     _bound(process.pid, resource.RLIMIT_CPU, command.cpu_seconds)
+    _bound(process.pid, resource.RLIMIT_FSIZE, command.file_bytes)
     return process
 
 

@@ -34,6 +34,10 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "HOSTD_ENGINE": ("local", "what runs the instances: local"),
     "HOSTD_DATABASE": ("hostd.db in HOSTD_DATA", "absolute path of the SQLite database"),
     "HOSTD_BUILDS_AT_ONCE": ("2", "builds that run at the same time, 1 to 64; more wait in a queue"),
+    "HOSTD_PRIVATE_FORGES": (
+        "off",
+        "on: repositories of `hostd forges` may be at private addresses and over plain http",
+    ),
     "HOSTD_INSTANCE_MEMORY_MB": ("512", "memory of one instance in MB, 32 to 65536"),
     "HOSTD_RECLAIM_AFTER": ("60", "seconds asleep until an app's memory goes to swap, 1 to 604800"),
     "HOSTD_STOP_AFTER": ("3600", "seconds asleep until an app is stopped, 1 to 604800"),
@@ -58,6 +62,7 @@ class Settings:
     engine: str
     database: Path
     builds_at_once: int
+    private_forges: bool
     instance_memory_mb: int
     reclaim_after: int
     stop_after: int
@@ -87,6 +92,7 @@ class Settings:
             engine=_engine(env),
             database=_path(env, "HOSTD_DATABASE") or data / "hostd.db",
             builds_at_once=_number(env, "HOSTD_BUILDS_AT_ONCE", 1, 64) or 2,
+            private_forges=_switch(env, "HOSTD_PRIVATE_FORGES"),
             instance_memory_mb=_number(env, "HOSTD_INSTANCE_MEMORY_MB", 32, 65536) or 512,
             reclaim_after=_number(env, "HOSTD_RECLAIM_AFTER", 1, _WEEK) or 60,
             stop_after=_number(env, "HOSTD_STOP_AFTER", 1, _WEEK) or 3600,
@@ -139,6 +145,13 @@ def _number(env: Mapping[str, str], name: str, lowest: int, highest: int) -> int
     if not re.fullmatch(r"[0-9]{1,9}", value) or not lowest <= int(value) <= highest:
         raise _refusal(name, value, f"a whole number from {lowest} to {highest}")
     return int(value)
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool:
+    value = env.get(name) or "off"
+    if value not in ("on", "off"):
+        raise _refusal(name, value, "on or off")
+    return value == "on"
 
 
 def _base(env: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from hostd.cli import (
     apps,
     deploys,
     domains,
+    forges,
     keys,
     machine,
     output,
@@ -41,6 +42,7 @@ app.command()(releases.promote)
 app.add_typer(deploys.deploys, name="deploys")
 app.add_typer(previews.previews, name="previews")
 app.add_typer(domains.domains, name="domains")
+app.add_typer(forges.forges, name="forges")
 app.command("open")(apps.open_app)
 app.add_typer(apps.git_commands, name="git")
 app.add_typer(account.tokens, name="tokens")

@@ -28,6 +28,7 @@ class Action(StrEnum):
     PROMOTE = "promote a preview"
     MANAGE_PREVIEWS = "manage previews"
     MANAGE_DOMAINS = "manage domains"
+    MANAGE_FORGES = "manage forges"
     CHANGE_APP = "change an app"
     DESTROY_APP = "destroy an app"
 
@@ -57,6 +58,7 @@ RIGHTS: Mapping[Action, Right] = {
     Action.PROMOTE: Right.OWNER,
     Action.MANAGE_PREVIEWS: Right.OWNER,
     Action.MANAGE_DOMAINS: Right.OWNER,
+    Action.MANAGE_FORGES: Right.OWNER,
     Action.CHANGE_APP: Right.OWNER,
     Action.DESTROY_APP: Right.OWNER,
 }

@@ -97,7 +97,8 @@ async def preview_config_of(platform: Platform, app_id: int) -> Mapping[str, str
 
 
 async def _shared(platform: Platform, environment: Environment) -> Mapping[str, str]:
-    return await preview_config_of(platform, environment.app_id) if environment.preview else {}
+    shares = environment.preview and not environment.fork
+    return await preview_config_of(platform, environment.app_id) if shares else {}
 
 
 async def _own(platform: Platform, environment: Environment) -> Mapping[str, str]:

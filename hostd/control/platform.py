@@ -166,6 +166,8 @@ class Platform:
     limits: Limits
     builds: asyncio.Semaphore
     note: Callable[[LogLine], None]
+    private_forges: bool = False  # whether forges may be at private addresses, and over plain http
+    queued: asyncio.Event = field(default_factory=asyncio.Event)  # a forge's Delivery waits to be worked off
     background: set[asyncio.Task[None]] = field(default_factory=set)
     untidy: set[int] = field(
         default_factory=set

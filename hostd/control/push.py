@@ -41,8 +41,8 @@ BUILD_CONFIG = (
 
 async def accept(
     platform: Platform, app: App, user: User, received: Received, transcript: Transcript, held: AsyncExitStack
-) -> None:
-    """Decide what the push may do, and deploy what deploys. Raises HostdError to refuse it as a whole.
+) -> Release | None:
+    """Decide what the push may do, and deploy what deploys: the Release. Raises HostdError to refuse it as a whole.
 
     The Environments it changes stay locked in `held`: close it once git has moved the refs.
     """
@@ -59,24 +59,33 @@ async def accept(
         summary = reader.summary(decision.deploy.new) if decision.deploy else ""
     for note in decision.notes:
         transcript.detail(note)
+    release = None
     if decision.deploy:
         branch, commit = decision.deploy.branch or "", decision.deploy.new
         push = Push(app, user, branch, commit, summary, received.quarantine, options)
         async with environment_for(platform, app, branch) as environment:
             if RESUME not in options:
                 await check_not_paused(platform, environment)
-            await deploy_push(platform, environment, push, transcript)
+            release = await deploy_push(platform, environment, push, transcript)
     for preview in await remove_previews(platform, app, decision.removed):
         transcript.step(f"The preview {platform.names.url(preview)} is removed")
+    return release
 
 
 async def create_preview(
     platform: Platform, app: App, user: User, branch: str, transcript: Transcript
 ) -> Release:
-    """Deploy a branch as it is stored, for the first time or again. Raises as `deploy_push` does, NotFound, Invalid."""
-    authorize(user, Action.PUSH, app)
+    """Have a Preview of a branch as it is stored. Raises as `deploy_stored` does, Invalid for production's."""
     if branch == app.production_branch:
         raise Invalid(f"{branch} is what production runs", hint=f"push it: git push hostd {branch}")
+    return await deploy_stored(platform, app, user, branch, transcript)
+
+
+async def deploy_stored(
+    platform: Platform, app: App, user: User, branch: str, transcript: Transcript
+) -> Release:
+    """Deploy a branch as it is stored, for the first time or again. Raises as `deploy_push` does, NotFound."""
+    authorize(user, Action.PUSH, app)
     async with AsyncExitStack() as held:
         await hold(platform, [label_for(app, branch)], held, lambda: _say_wait(transcript))
         with platform.repositories.reader(app) as reader:

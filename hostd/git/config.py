@@ -57,8 +57,11 @@ _SETTINGS: Mapping[str, str] = {
 }
 
 
-def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a git child: our settings, no config file of the machine, no home."""
+def environment(
+    extra: Mapping[str, str] | None = None, settings: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The environment of a git child: our settings and further ones, no config file of the machine, no home."""
+    configured = {**_SETTINGS, **(settings or {})}
     env = {
         "PATH": PATH,
         "LANG": "C.UTF-8",
@@ -66,9 +69,9 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_TERMINAL_PROMPT": "0",
-        "GIT_CONFIG_COUNT": str(len(_SETTINGS)),
+        "GIT_CONFIG_COUNT": str(len(configured)),
     }
-    for number, (key, value) in enumerate(_SETTINGS.items()):
+    for number, (key, value) in enumerate(configured.items()):
         env[f"GIT_CONFIG_KEY_{number}"] = key
         env[f"GIT_CONFIG_VALUE_{number}"] = value
     return env | dict(extra or {})

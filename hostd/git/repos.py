@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from hostd import command
@@ -31,6 +33,8 @@ class Repositories:
             raise Unavailable(f"{hook} is missing or not executable", hint="reinstall hostd")
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for leftover in self._root.glob("*.git/objects/tmp_objdir-incoming-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in self._root.glob("*.fetching-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         for partial in (*self._apps.glob("*/sources/partial-*"), *self._root.glob("*.partial")):
             shutil.rmtree(partial, ignore_errors=True)
@@ -65,6 +69,19 @@ class Repositories:
     def sources(self, app: App) -> Path:
         """Where the exports of an App are."""
         return self._apps / str(app.id) / "sources"
+
+    @asynccontextmanager
+    async def scratch(self, app: App) -> AsyncIterator[Path]:
+        """A repository for what is fetched from elsewhere, which sees the App's objects too; gone afterwards."""
+        place = self._root / f"{app.id}.fetching-{secrets.token_hex(8)}"
+        try:
+            words = ("git", "init", "--bare", "--quiet", "--", str(place))
+            await command.check(command.Command(words, environment()))
+            alternates = place / "objects" / "info" / "alternates"
+            alternates.write_text(f"{self.path(app) / 'objects'}\n")
+            yield place
+        finally:
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, place, ignore_errors=True))
 
     def reader(self, app: App, quarantine: Path | None = None) -> Reader:
         """A Reader of the App's repository; close it."""

@@ -6,7 +6,20 @@ from fastapi import FastAPI
 
 from hostd.control.logs import LogBook
 from hostd.control.platform import Platform
-from hostd.http import account, apps, deploys, domains, keys, previews, problems, processes, releases, traffic
+from hostd.http import (
+    account,
+    apps,
+    deploys,
+    domains,
+    forges,
+    keys,
+    previews,
+    problems,
+    processes,
+    releases,
+    traffic,
+    webhooks,
+)
 from hostd.http.auth import Door
 from hostd.http.git import git_routes
 from hostd.http.intake import Intake
@@ -27,7 +40,19 @@ def create_app(platform: Platform, logbook: LogBook) -> FastAPI:
     app.state.door = door = Door(platform)
     app.add_middleware(Intake)
     problems.install(app)
-    for part in (account, keys, apps, releases, processes, previews, traffic, domains, deploys):
+    for part in (
+        account,
+        keys,
+        apps,
+        releases,
+        processes,
+        previews,
+        traffic,
+        domains,
+        deploys,
+        forges,
+        webhooks,
+    ):
         app.include_router(part.router)
     app.include_router(git_routes(platform, door))
     app.add_api_route("/healthz", healthz, include_in_schema=False)

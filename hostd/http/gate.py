@@ -26,7 +26,7 @@ class Open(Enum):
     """Routes that the gate lets everybody through to."""
 
     PUBLIC = "says nothing that is anybody's"
-    OWN_CHECK = "asks the Door and `authorize` itself, as git needs answers of its own kind"
+    OWN_CHECK = "checks who asks itself: git needs answers of its own kind, webhooks have signatures"
 
 
 POLICY: Mapping[tuple[str, str], Action | Open] = {
@@ -77,6 +77,14 @@ POLICY: Mapping[tuple[str, str], Action | Open] = {
     ("POST", "/api/v1/apps/{app}/domains/{domain}/check"): Action.MANAGE_DOMAINS,
     ("DELETE", "/api/v1/apps/{app}/domains/{domain}"): Action.MANAGE_DOMAINS,
     ("POST", "/api/v1/apps/{app}/promote"): Action.PROMOTE,
+    ("GET", "/api/v1/apps/{app}/forge"): Action.SEE_APP,
+    ("POST", "/api/v1/apps/{app}/forge"): Action.MANAGE_FORGES,
+    ("DELETE", "/api/v1/apps/{app}/forge"): Action.MANAGE_FORGES,
+    ("GET", "/api/v1/apps/{app}/forge/deliveries"): Action.SEE_APP,
+    ("POST", "/api/v1/apps/{app}/forge/deliveries/{delivery_id}/approve"): Action.PUSH,
+    ("POST", "/api/v1/apps/{app}/forge/deliveries/{delivery_id}/redeliver"): Action.PUSH,
+    ("POST", "/api/v1/apps/{app}/forge/pull"): Action.PUSH,
+    ("POST", "/webhooks/forge/{forge_id}"): Open.OWN_CHECK,
 }
 
 

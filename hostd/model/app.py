@@ -42,7 +42,8 @@ class App:
 class Environment:
     """A place an App runs. `host` is the name it answers to, without a port.
 
-    `password`, if not "", is what its visitors have to know, as a Route has it.
+    `password`, if not "", is what its visitors have to know, as a Route has it. `fork` is true for the Preview of a
+    fork's pull request: what all Previews know is kept from it.
     """
 
     id: int
@@ -52,6 +53,7 @@ class Environment:
     branch: str
     host: str
     password: str = ""
+    fork: bool = False
 
     @property
     def preview(self) -> bool:

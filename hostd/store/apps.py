@@ -13,8 +13,11 @@ from hostd.store.tables import (
     apps,
     builds,
     config_vars,
+    deliveries,
     domains,
     environments,
+    forges,
+    fork_branches,
     formation,
     pauses,
     preview_config_vars,
@@ -79,7 +82,9 @@ def destroy(connection: Connection, app_id: int, now: datetime) -> None:
     its_environments = select(environments.c.id).where(environments.c.app_id == app_id)
     for table in (builds, releases, formation, config_vars, sleep_settings, domains, pauses):
         connection.execute(table.delete().where(table.c.environment_id.in_(its_environments)))
-    for table in (preview_settings, preview_config_vars):
+    its_forge = select(forges.c.id).where(forges.c.app_id == app_id)
+    connection.execute(deliveries.delete().where(deliveries.c.forge_id.in_(its_forge)))
+    for table in (preview_settings, preview_config_vars, forges, fork_branches):
         connection.execute(table.delete().where(table.c.app_id == app_id))
     connection.execute(environments.delete().where(environments.c.app_id == app_id))
 

@@ -15,6 +15,7 @@ from hostd.store.tables import (
     config_vars,
     domains,
     environments,
+    fork_branches,
     formation,
     pauses,
     preview_settings,
@@ -89,10 +90,19 @@ def every(connection: Connection) -> Sequence[Environment]:
 
 
 def _where(connection: Connection, *conditions: ColumnElement[bool]) -> list[Environment]:
+    of_fork = (fork_branches.c.app_id == environments.c.app_id) & (
+        fork_branches.c.branch == environments.c.branch
+    )
     query = (
-        select(environments, apps.c.name.label("app"), preview_settings.c.password)
+        select(
+            environments,
+            apps.c.name.label("app"),
+            preview_settings.c.password,
+            fork_branches.c.branch.label("fork"),
+        )
         .join(apps, apps.c.id == environments.c.app_id)
         .outerjoin(preview_settings, preview_settings.c.app_id == environments.c.app_id)
+        .outerjoin(fork_branches, of_fork)
         .where(apps.c.destroyed_at.is_(None), *conditions)
         .order_by(environments.c.id)
     )
@@ -100,5 +110,7 @@ def _where(connection: Connection, *conditions: ColumnElement[bool]) -> list[Env
 
 
 def _environment(row: Row[Any]) -> Environment:
-    password = row.password or "" if row.name != PRODUCTION else ""
-    return Environment(row.id, row.app_id, row.app, row.name, row.branch, row.host, password)
+    preview = row.name != PRODUCTION
+    password = row.password or "" if preview else ""
+    fork = preview and row.fork is not None
+    return Environment(row.id, row.app_id, row.app, row.name, row.branch, row.host, password, fork)

@@ -233,3 +233,47 @@ domain_owners = Table(
     Column("host", String(255), primary_key=True),
     Column("owner_id", ForeignKey("users.id"), nullable=False),
 )
+
+forges = Table(
+    "forges",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("app_id", ForeignKey("apps.id"), nullable=False, unique=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("repository", String, nullable=False),
+    Column("api", String, nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    Column("token", LargeBinary),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("forge_id", ForeignKey("forges.id"), nullable=False),
+    Column("key", String(128), nullable=False),
+    Column("what", String(32), nullable=False),
+    Column("branch", String, nullable=False),
+    Column("commit_id", String(64), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    Column("release", String, nullable=False),
+    Column("url", String, nullable=False),
+    Column("report", Text, nullable=False),
+    Column("approved_by", String, nullable=False),
+    Column("received_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    UniqueConstraint("forge_id", "key"),
+    sqlite_autoincrement=True,
+)
+
+# Branches that hold what came from a fork: no ConfigVars for what runs them, whoever pushes to them later.
+fork_branches = Table(
+    "fork_branches",
+    metadata,
+    Column("app_id", ForeignKey("apps.id"), primary_key=True),
+    Column("branch", String, primary_key=True),
+)

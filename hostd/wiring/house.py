@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from hostd.build.lifecycle import Lifecycle
 from hostd.control import reconcile
+from hostd.control.deliveries import work_off_deliveries
 from hostd.control.domains import keep_looking
 from hostd.control.logs import LogBook
 from hostd.control.platform import Names, Platform
@@ -74,6 +75,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
         limits=Limits(memory_mb=settings.instance_memory_mb),
         builds=asyncio.Semaphore(settings.builds_at_once),
         note=logbook.add,
+        private_forges=settings.private_forges,
     )
     try:
         await router.open()
@@ -85,6 +87,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
         running.append(_keep_running(sleeper.run(router.requests())))
         running.append(_keep_running(reconcile.keep_reconciling(platform)))
         running.append(_keep_running(keep_looking(platform)))
+        running.append(_keep_running(work_off_deliveries(platform)))
         try:
             yield House(platform, logbook, report, await db.call(_first_token, clock()))
         finally:

@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    with serving() as running:
+    with serving(HOSTD_PRIVATE_FORGES="on") as running:
         yield running
         assert "Traceback" not in running.log(), running.log()[-5000:]
 
