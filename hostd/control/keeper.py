@@ -1,7 +1,7 @@
 """A Keeper watches the Instances of one live Release: what ends is started again, later and later if it keeps ending.
 
 It also owns the Environment's Route while the Release is live: only Instances that answered are in it. And it puts
-the web Instances to sleep and wakes them; other processes go on.
+the web Instances to sleep and wakes them; other processes go on, but for a Preview's, which sleep with its web.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from hostd.control.platform import Platform
 from hostd.control.routing import WEB, route_of
 from hostd.errors import HostdError
 from hostd.model.app import Environment
-from hostd.model.instance import Exit, Instance, InstanceState
+from hostd.model.instance import Exit, Instance, InstanceSpec, InstanceState
 from hostd.model.log import LogLine
 from hostd.model.release import Release
 
@@ -51,7 +51,9 @@ class Keeper:
         self._site = site
         self._tasks: dict[Slot, asyncio.Task[None]] = {}
         self.asleep = False
+        self.slept_at = platform.now()
         self._reclaimed = False
+        self._known_mb: dict[Slot, int] = {}  # what the Instance before took
         self.relieved = False  # another Keeper has the Route now: what happens here must not take it back
         self._rest = asyncio.Lock()
 
@@ -60,14 +62,33 @@ class Keeper:
         """Every Instance there is now."""
         return [place.instance for place in self.places.values() if place.instance]
 
-    def keep(self, instances: Mapping[Slot, Instance | None]) -> None:
-        """Watch `instances`, which are running and healthy; None for a slot whose Instance has yet to start."""
+    @property
+    def dozing(self) -> bool:
+        """Whether it sleeps, and nobody is about to wake it."""
+        return self.asleep and not self._rest.locked()
+
+    def held_mb(self) -> int:
+        """Memory in MB that would be free if it were stopped in its sleep."""
+        held = (place.instance for _, place in self._held() if place.instance)
+        return sum(self._platform.engine.held_mb(instance) for instance in held)
+
+    def keep(self, instances: Mapping[Slot, Instance | None], *, asleep: bool = False) -> None:
+        """Watch `instances`, which are running and healthy; None for a slot whose Instance has yet to start.
+
+        `asleep`: the Route says so; then what is not there was stopped in its sleep, unless a web Instance runs.
+        """
+        frozen = {slot for slot, one in instances.items() if one and self._platform.engine.frozen(one)}
+        awake = any(one and slot[0] == WEB and slot not in frozen for slot, one in instances.items())
+        stopped = asleep and not awake
+        self.asleep = self.asleep or bool(frozen) or stopped
         for slot, instance in instances.items():
-            state = InstanceState.RUNNING if instance else InstanceState.STARTING
-            if instance and self._platform.engine.frozen(instance):
-                state, self.asleep = InstanceState.FROZEN, True
+            if instance:
+                state = InstanceState.FROZEN if slot in frozen else InstanceState.RUNNING
+            else:
+                state = InstanceState.STOPPED if stopped and self._sleeps(slot) else InstanceState.STARTING
             self.places[slot] = Place(state, self._platform.now(), instance)
-            self._tasks[slot] = asyncio.create_task(self._watch(slot))
+            if state is not InstanceState.STOPPED:
+                self._tasks[slot] = asyncio.create_task(self._watch(slot))
 
     async def publish(self) -> None:
         """Point the Route at the Instances that answer now. Nothing while another Keeper has taken it over."""
@@ -84,18 +105,23 @@ class Keeper:
         await self._platform.router.publish([route])
 
     async def fall_asleep(self) -> bool:
-        """Freeze the web Instances, if all run and nothing is under way to them. Raises Unavailable; then they run."""
+        """Freeze the web Instances, if all run and nothing is under way to them, and what sleeps with them.
+
+        Raises Unavailable; then they run.
+        """
         async with self._rest:
             web = self._web()
             if self.asleep or not web or any(place.state is not InstanceState.RUNNING for _, place in web):
                 return False
             await self._set_asleep(True)
+            self.slept_at = self._platform.now()
             quiet = self._reclaimed = False
             try:
-                quiet = await self._freeze(web)
+                quiet = await self._freeze()
             finally:
                 if not quiet:
                     await self._thaw()
+                    self._watch_others()
                     await self._set_asleep(False)
             return quiet
 
@@ -111,6 +137,7 @@ class Keeper:
             if not self.asleep:
                 return
             await self._thaw()
+            self._watch_others()
             try:
                 await self._start_stopped()
             finally:
@@ -140,32 +167,50 @@ class Keeper:
             frozen = self._held()
             if not frozen:
                 return
-            for slot, _ in frozen:
-                task = self._tasks.pop(slot)
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-                self._put(slot, InstanceState.STOPPED, None)
+            instances = {slot: place.instance for slot, place in frozen if place.instance}
+            self._known_mb |= {slot: self._platform.engine.held_mb(one) for slot, one in instances.items()}
+            for slot in instances:
+                await self._unwatch(slot)
             await self.publish()
-            for _, place in frozen:
-                assert place.instance
-                await self._platform.engine.stop(place.instance, SLEEP_GRACE)
+            await asyncio.gather(
+                *(self._platform.engine.stop(instance, SLEEP_GRACE) for instance in instances.values())
+            )
 
     def _web(self) -> list[tuple[Slot, Place]]:
         return [(slot, place) for slot, place in sorted(self.places.items()) if slot[0] == WEB]
 
-    def _held(self) -> list[tuple[Slot, Place]]:
-        return [(slot, place) for slot, place in self._web() if place.state in HELD]
+    def _sleeps(self, slot: Slot) -> bool:
+        return slot[0] == WEB or self.environment.preview
 
-    async def _freeze(self, web: Sequence[tuple[Slot, Place]]) -> bool:
+    def _held(self) -> list[tuple[Slot, Place]]:
+        return [(slot, place) for slot, place in sorted(self.places.items()) if place.state in HELD]
+
+    async def _freeze(self) -> bool:
         """False if a request is under way, before or after: then it has to be thawed again."""
         await asyncio.sleep(UNDER_WAY)
         if await self._busy():
             return False
-        for slot, place in web:
-            if place.instance:
+        for slot in [slot for slot in self.places if self._sleeps(slot)]:
+            place = self.places[slot]
+            if place.instance and place.state is InstanceState.RUNNING:
                 await self._platform.engine.freeze(place.instance)
                 self._put(slot, InstanceState.FROZEN, place.instance)
+            else:
+                await self._unwatch(slot)  # it crashed: it is not to be started while all others sleep
         return not await self._busy()
+
+    async def _unwatch(self, slot: Slot) -> None:
+        """Its place stays, as that of an Instance that was stopped."""
+        task = self._tasks.pop(slot)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        self._put(slot, InstanceState.STOPPED, None)
+
+    def _watch_others(self) -> None:
+        """Start what was stopped beside the web, and do not wait for it."""
+        for slot, place in self.places.items():
+            if place.state is InstanceState.STOPPED and slot[0] != WEB:
+                self._tasks[slot] = asyncio.create_task(self._watch(slot))
 
     async def _busy(self) -> bool:
         endpoints = [place.instance.endpoint for _, place in self._web() if place.instance]
@@ -189,8 +234,9 @@ class Keeper:
         try:
             results = await asyncio.gather(*starts.values(), return_exceptions=True)
         finally:
-            for slot in self.places.keys() & starts.keys():
-                self._tasks[slot] = asyncio.create_task(self._watch(slot))
+            for slot, start in starts.items():
+                if self._tasks.get(slot) is start:  # else it was let go meanwhile
+                    self._tasks[slot] = asyncio.create_task(self._watch(slot))
         for result in results:
             if isinstance(result, Exception):
                 raise result
@@ -231,9 +277,13 @@ class Keeper:
                 await self._wait(slot)
 
     async def _start(self, slot: Slot) -> None:
-        instance = await self._platform.engine.start(
-            spec_of(self._platform, self.environment, self.release, slot)
-        )
+        spec = spec_of(self._platform, self.environment, self.release, slot)
+        need_mb = self._known_mb.get(slot, spec.limits.memory_mb)
+        async with self._platform.room.taken(self._platform, need_mb):
+            await self._start_in_room(slot, spec)
+
+    async def _start_in_room(self, slot: Slot, spec: InstanceSpec) -> None:
+        instance = await self._platform.engine.start(spec)
         self._put(slot, InstanceState.STARTING, instance)
         try:
             if slot[0] == WEB:

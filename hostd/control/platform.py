@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from hostd.control.room import Room
 from hostd.control.secrets import Secrets
 from hostd.engine.base import Engine
 from hostd.git.repos import Repositories
@@ -168,6 +169,7 @@ class Platform:
     note: Callable[[LogLine], None]
     private_forges: bool = False  # whether forges may be at private addresses, and over plain http
     queued: asyncio.Event = field(default_factory=asyncio.Event)  # a forge's Delivery waits to be worked off
+    room: Room = field(default_factory=Room)
     background: set[asyncio.Task[None]] = field(default_factory=set)
     untidy: set[int] = field(
         default_factory=set

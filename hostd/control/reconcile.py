@@ -20,6 +20,7 @@ from hostd.errors import HostdError
 from hostd.model.app import Environment
 from hostd.model.instance import Instance
 from hostd.model.release import Release, ReleaseState
+from hostd.model.route import ToInstances
 from hostd.store import apps, builds, environments, formation, releases
 
 RECONCILE_EVERY = 30.0  # seconds
@@ -73,9 +74,13 @@ async def recover(platform: Platform) -> None:
         await platform.repositories.create(app)  # its creation may have been cut off
     desired = [await _desired(platform, item) for item in await platform.db.read(environments.every)]
     actions = difference(desired, await platform.engine.instances())
+    table = await platform.router.table()
     async with asyncio.TaskGroup() as tasks:
         for want in desired:
-            tasks.create_task(_adopt(platform, want, actions.adopt.get(want.environment.id, {})))
+            route = table.get(want.environment.host)
+            asleep = route is not None and isinstance(route.target, ToInstances) and route.target.asleep
+            slots = actions.adopt.get(want.environment.id, {})
+            tasks.create_task(_adopt(platform, want, slots, asleep))
     await _withdraw_strangers(platform, desired)
     # once for an App
     platform.untidy.update(want.environment.id for want in desired if not want.environment.preview)
@@ -112,7 +117,9 @@ async def _desired(platform: Platform, environment: Environment) -> Desired:
     return Desired(environment, live, tuple(slots_of(live, quantities)) if live else ())
 
 
-async def _adopt(platform: Platform, want: Desired, slots: Mapping[Slot, Instance | None]) -> None:
+async def _adopt(
+    platform: Platform, want: Desired, slots: Mapping[Slot, Instance | None], asleep: bool
+) -> None:
     if want.release is None:
         return await platform.router.publish([route_of(want.environment, None, [])])
     try:
@@ -122,7 +129,7 @@ async def _adopt(platform: Platform, want: Desired, slots: Mapping[Slot, Instanc
         site = None
     keeper = Keeper(platform, want.environment, want.release, site)
     platform.keepers[want.environment.id] = keeper
-    keeper.keep(slots)
+    keeper.keep(slots, asleep=asleep)
     await keeper.publish()
 
 

@@ -8,7 +8,7 @@ wake first; one that came before is counted by the router, and then nobody goes 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 
 from hostd.control.access import Action, authorize
@@ -20,6 +20,7 @@ from hostd.model.log import RequestRecord
 from hostd.store import sleep as sleeps
 
 LOOK_EVERY = 1.0  # seconds
+STEPS_AT_ONCE = 8  # Environments that freeze, reclaim or stop
 PREVIEW_IDLE = 300  # seconds until a Preview sleeps, unless it is told otherwise
 SHORTEST, LONGEST = 1, 7 * 24 * 3600
 SLOW_START = "H20"
@@ -48,6 +49,7 @@ class Sleeper:
         self._clock = clock
         self._asked: dict[str, float] = {}  # when an Environment was last asked for, by label
         self._seen: dict[str, Keeper] = {}
+        self._steps = asyncio.Semaphore(STEPS_AT_ONCE)
 
     async def run(self, requests: AsyncIterator[RequestRecord]) -> None:
         """Watch requests, and look for idle Environments, until cancelled."""
@@ -71,19 +73,27 @@ class Sleeper:
     async def look(self) -> None:
         """Once: freeze what is idle, reclaim what has been frozen for a while, stop what has been for long."""
         limits = await self._platform.db.read(sleeps.every)
-        for keeper in list(self._platform.keepers.values()):
+        steps: list[Coroutine[None, None, None]] = []
+        for keeper in self._platform.keepers.values():
             environment = keeper.environment
             after = limits.get(environment.id, PREVIEW_IDLE if environment.preview else 0)
-            idle = self._idle(keeper)
-            if not after or idle < after or self._platform.lock(environment).locked():
-                continue
-            async with self._platform.lock(environment):
+            slept = self._idle(keeper) - after
+            if after and slept >= 0 and not self._platform.lock(environment).locked():
+                steps.append(self._rest(keeper, slept))
+        await asyncio.gather(*steps)
+
+    async def _rest(self, keeper: Keeper, slept: float) -> None:
+        """One step down, if it is time for it."""
+        async with self._steps, self._platform.lock(keeper.environment):
+            try:
                 if not keeper.asleep:
                     await keeper.fall_asleep()
-                elif idle > after + self._times.stop_after:
+                elif slept > self._times.stop_after:
                     await keeper.stop_frozen()
-                elif idle > after + self._times.reclaim_after:
+                elif slept > self._times.reclaim_after:
                     await keeper.reclaim()
+            except HostdError as error:
+                _log.warning("%s cannot be put to sleep: %s", keeper.environment.label, error.message)
 
     def _idle(self, keeper: Keeper) -> float:
         """Seconds since one of its hosts was asked for, or since it is looked at: a push counts as a request."""

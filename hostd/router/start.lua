@@ -38,12 +38,14 @@ local function read_table(directory)
     return entries, boot_id
 end
 
--- After a reboot an address may be another app's, until hostd has published anew.
+-- After a reboot an address may be another app's, until hostd has published anew. What sleeps has none, and stays so.
 local function load_table(directory)
     local entries, boot_id = read_table(directory)
     local current = (read("/proc/sys/kernel/random/boot_id") or ""):gsub("%s", "")
     for host, entry in pairs(entries) do
-        if entry.endpoints and boot_id ~= current then
+        if entry.asleep and boot_id ~= current then
+            entry.endpoints = {}
+        elseif entry.endpoints and boot_id ~= current then
             entry = { kind = "error", code = "H99", app = entry.app, release = entry.release,
                 environment = entry.environment }
         end

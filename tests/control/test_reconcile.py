@@ -96,6 +96,28 @@ async def test_after_a_restart_what_is_frozen_is_adopted_as_asleep_and_wakes(hou
     assert house.route.target == ToInstances((house.keeper.instances[0].endpoint,))
 
 
+async def test_after_a_restart_what_was_stopped_in_its_sleep_stays_so_and_wakes(house: House) -> None:
+    await house.deploy(image_of(web="serve 200", worker="sleep 99"))
+    await house.keeper.fall_asleep()
+    await house.keeper.stop_frozen()
+    await restart(house)
+    states = {slot: place.state for slot, place in house.keeper.places.items()}
+    assert states == {WEB: InstanceState.STOPPED, WORKER: InstanceState.RUNNING}
+    assert (house.running, house.keeper.asleep) == (["worker-v1"], True)
+    assert house.route.target == ToInstances((), asleep=True)
+    await house.keeper.wake()
+    assert house.running == ["web-v1", "worker-v1"]
+
+
+async def test_after_a_restart_in_the_middle_of_a_wake_what_runs_is_awake(house: House) -> None:
+    await house.deploy()
+    await house.keeper.fall_asleep()
+    await house.engine.thaw(house.keeper.instances[0])  # and then hostd was killed
+    await restart(house)
+    assert not house.keeper.asleep
+    assert house.route.target == ToInstances((house.keeper.instances[0].endpoint,))
+
+
 async def test_a_rollout_that_was_cut_off_failed_and_what_it_started_is_stopped(house: House) -> None:
     await house.deploy()
     cut_off = await house.release()

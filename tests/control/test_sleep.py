@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from hostd.control.keeper import Keeper
 from hostd.control.rollout import rollout
 from hostd.control.sleep import PREVIEW_IDLE, Sleeper, SleepTimes, set_sleep, sleep_of
 from hostd.errors import Invalid, Unavailable
+from hostd.model.image import Image
 from hostd.model.instance import Endpoint, InstanceState
 from hostd.model.log import RequestRecord
 from hostd.model.route import ToError, ToInstances
@@ -76,6 +78,10 @@ def frozen(house: House) -> bool:
 
 def state(house: House) -> InstanceState:
     return house.keeper.places[WEB].state
+
+
+def states(keeper: Keeper) -> dict[str, InstanceState]:
+    return {slot[0]: place.state for slot, place in keeper.places.items()}
 
 
 async def test_who_is_not_asked_for_long_enough_sleeps_and_wakes_when_asked(house: House) -> None:
@@ -147,8 +153,38 @@ async def test_what_crashed_does_not_fall_asleep(house: House) -> None:
 async def test_workers_go_on_while_the_web_sleeps(house: House) -> None:
     await house.deploy(image_of(web="serve 200", worker="sleep 99"))
     assert await house.keeper.fall_asleep()
-    states = {slot[0]: place.state for slot, place in house.keeper.places.items()}
-    assert states == {"web": InstanceState.FROZEN, "worker": InstanceState.RUNNING}
+    assert states(house.keeper) == {"web": InstanceState.FROZEN, "worker": InstanceState.RUNNING}
+
+
+async def test_the_workers_of_a_preview_sleep_with_its_web(house: House) -> None:
+    topic = await _preview(house, image_of(web="serve 200", worker="sleep 99"))
+    assert await topic.fall_asleep()
+    assert set(states(topic).values()) == {InstanceState.FROZEN}
+    await topic.wake()
+    assert set(states(topic).values()) == {InstanceState.RUNNING}
+    await topic.fall_asleep()
+    await topic.stop_frozen()
+    assert (house.running, house.engine.running) == (["web-v1"], ["shop-production-web-v1"])
+    await topic.wake()
+    await until(lambda: set(states(topic).values()) == {InstanceState.RUNNING})
+
+
+async def test_a_worker_that_keeps_crashing_does_not_keep_its_preview_awake(house: House) -> None:
+    topic = await _preview(house, image_of(web="serve 200", worker="sleep 0.6; exit 1"))
+    await until(lambda: states(topic)["worker"] is InstanceState.CRASHED)
+    assert await topic.fall_asleep()
+    assert states(topic) == {"web": InstanceState.FROZEN, "worker": InstanceState.STOPPED}
+    await topic.wake()
+    await until(lambda: states(topic)["worker"] is InstanceState.RUNNING)
+
+
+async def test_a_preview_that_is_asked_for_as_it_falls_asleep_has_its_workers_again(tmp_path: Path) -> None:
+    async with house_in(tmp_path, router := CountingRouter()) as house:
+        topic = await _preview(house, image_of(web="serve 200", worker="sleep 0.6; exit 1"))
+        await until(lambda: states(topic)["worker"] is InstanceState.CRASHED)
+        router.counts = [0, 1]
+        assert not await topic.fall_asleep()
+        await until(lambda: states(topic)["worker"] is InstanceState.RUNNING)
 
 
 async def test_an_app_without_web_processes_never_sleeps(house: House) -> None:
@@ -324,17 +360,40 @@ async def test_who_shall_never_sleep_is_woken(house: House) -> None:
     assert not frozen(house)
 
 
-async def _with_preview(house: House) -> tuple[Clock, Sleeper]:
+async def test_a_keeper_that_is_let_go_during_a_wake_watches_nothing_any_more(house: House) -> None:
     await house.deploy()
-    platform, clock = house.platform, Clock()
+    keeper = house.keeper
+    await keeper.fall_asleep()
+    await keeper.stop_frozen()
+    keeper.release = replace(keeper.release, image=image_of(web="sleep 99"))  # never healthy
+    before = asyncio.all_tasks()
+    waking = asyncio.create_task(keeper.wake())
+    await until(lambda: house.running == ["web-v1"])
+    await keeper.let_go()
+    await waking
+    await house.settled()
+    assert house.running == []
+    assert {task for task in asyncio.all_tasks() if not task.done()} <= before
+
+
+async def _with_preview(house: House) -> tuple[Clock, Sleeper]:
+    await _preview(house, image_of())
+    clock = Clock()
+    return clock, Sleeper(house.platform, clock=clock)
+
+
+async def _preview(house: House, image: Image) -> Keeper:
+    """A Preview with `image`, beside production."""
+    await house.deploy()
+    platform = house.platform
     host = platform.names.preview_host("shop", "topic")
     topic = await platform.db.call(environments.create, house.app, "topic", "topic", host, platform.now())
     config = platform.secrets.encrypt_mapping({})
     release = await platform.db.call(
-        releases.create, topic.id, image_of(), config, COMMIT, "a push", "ada", platform.now(), {}
+        releases.create, topic.id, image, config, COMMIT, "a push", "ada", platform.now(), {}
     )
     await rollout(platform, topic, release, house.said)
-    return clock, Sleeper(platform, clock=clock)
+    return platform.keepers[topic.id]
 
 
 def _record(host: str, environment: str) -> RequestRecord:

@@ -186,6 +186,32 @@ async def test_after_a_reboot_no_address_is_trusted_until_it_is_published_anew(
         await router.stop()
 
 
+async def test_what_sleeps_is_asleep_after_a_reboot_too(place: Path, port: int) -> None:
+    router = router_at(place, port)
+    try:
+        async with backend(says("another app")) as endpoint, backend(says("hello")) as now:
+            await router.open()
+            target = ToInstances((endpoint,), asleep=True)
+            await router.publish([Route("shop.localhost", target, "shop", "v1")])
+            await router.stop()
+            table = place / "router/table.jsonl"
+            table.write_text(table.read_text().replace(BOOT_ID, "00000000-0000-0000-0000-000000000000"))
+            router = router_at(place, port)
+            await router.open()
+            got = await get(port, "shop.localhost")
+            assert (got.status, got.headers["x-hostd-error"], got.headers["retry-after"]) == (503, "H99", "5")
+            assert (await router.table())["shop.localhost"].target == ToInstances((), asleep=True)
+
+            async def wake(host: str) -> str:
+                await router.publish([to(now)])
+                return "ok"
+
+            await router.on_wake(wake)
+            assert (await get(port, "shop.localhost")).body == b"hello"
+    finally:
+        await router.stop()
+
+
 async def test_hostd_down_means_records_late_and_requests_not(place: Path, port: int) -> None:
     router = router_at(place, port)
     try:
