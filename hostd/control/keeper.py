@@ -63,9 +63,9 @@ class Keeper:
         return [place.instance for place in self.places.values() if place.instance]
 
     @property
-    def dozing(self) -> bool:
-        """Whether it sleeps, and nobody is about to wake it."""
-        return self.asleep and not self._rest.locked()
+    def changing(self) -> bool:
+        """Whether it is just falling asleep or waking, which may have to wait for room."""
+        return self._rest.locked()
 
     def held_mb(self) -> int:
         """Memory in MB that would be free if it were stopped in its sleep."""

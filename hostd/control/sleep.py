@@ -78,7 +78,8 @@ class Sleeper:
             environment = keeper.environment
             after = limits.get(environment.id, PREVIEW_IDLE if environment.preview else 0)
             slept = self._idle(keeper) - after
-            if after and slept >= 0 and not self._platform.lock(environment).locked():
+            busy = keeper.changing or self._platform.lock(environment).locked()
+            if after and slept >= 0 and not busy:
                 steps.append(self._rest(keeper, slept))
         await asyncio.gather(*steps)
 
