@@ -4,6 +4,7 @@ Times are integers: microseconds since the epoch, UTC. Secrets come encrypted an
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -39,6 +40,23 @@ class UtcTime(TypeDecorator[datetime]):
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         """The same moment, in UTC."""
         return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class Encrypted(TypeDecorator[bytes]):
+    """What hostd's key encrypted before it came here. `store.encrypted` finds all columns of this type by it."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+
+def config_columns() -> tuple[Column[Any], ...]:
+    """What a ConfigVar is, whoever holds it. `scopes` is as `model.config.scopes_text` has it."""
+    return (
+        Column("name", String, primary_key=True),
+        Column("value", Encrypted, nullable=False),
+        Column("secret", Boolean, nullable=False),
+        Column("scopes", String, nullable=False),
+    )
 
 
 metadata = MetaData(
@@ -117,8 +135,7 @@ config_vars = Table(
     "config_vars",
     metadata,
     Column("environment_id", ForeignKey("environments.id"), primary_key=True),
-    Column("name", String, primary_key=True),
-    Column("value", LargeBinary, nullable=False),
+    *config_columns(),
 )
 
 # What holds for all Previews of an App; no row: as PreviewSettings begins.
@@ -135,8 +152,36 @@ preview_config_vars = Table(
     "preview_config_vars",
     metadata,
     Column("app_id", ForeignKey("apps.id"), primary_key=True),
-    Column("name", String, primary_key=True),
-    Column("value", LargeBinary, nullable=False),
+    *config_columns(),
+)
+
+# A named set of ConfigVars that several Environments share.
+config_groups = Table(
+    "config_groups",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("owner_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("created_at", UtcTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+config_group_vars = Table(
+    "config_group_vars",
+    metadata,
+    Column("group_id", ForeignKey("config_groups.id"), primary_key=True),
+    *config_columns(),
+)
+
+# `id` is the order of attaching: of two groups with the same name in them the later one wins.
+config_group_attachments = Table(
+    "config_group_attachments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("group_id", ForeignKey("config_groups.id"), nullable=False),
+    Column("environment_id", ForeignKey("environments.id"), nullable=False, index=True),
+    UniqueConstraint("group_id", "environment_id"),
+    sqlite_autoincrement=True,
 )
 
 formation = Table(
@@ -155,7 +200,7 @@ releases = Table(
     Column("number", Integer, nullable=False),
     Column("state", String(16), nullable=False),
     Column("image", Text, nullable=False),
-    Column("config", LargeBinary, nullable=False),
+    Column("config", Encrypted, nullable=False),
     Column("commit_id", String(64), nullable=False),
     Column("reason", Text, nullable=False),
     Column("author", String, nullable=False),

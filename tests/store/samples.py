@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection
 
 from hostd.model.app import Environment
+from hostd.model.config import Scope
 from hostd.model.image import Image, ProcessType, StaticSite, Tree
 from hostd.model.release import Release
 from hostd.store import apps, environments, releases, users
+from hostd.store.config_vars import StoredVar
 
 NOW = datetime(2026, 11, 25, 21, 0, 0, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -25,6 +27,9 @@ IMAGE = Image(
     static=StaticSite("public", single_page=True),
     buildpacks=("python 1.0",),
 )
+
+
+VAR = StoredVar(b"secret", secret=False, scopes=frozenset({Scope.RUN}))
 
 
 def environment_of(connection: Connection, app: str, owner: str = "ada") -> Environment:

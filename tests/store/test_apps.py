@@ -5,10 +5,10 @@ from hostd.errors import Conflict, NotFound
 from hostd.model.app import App
 from hostd.model.build import BuildState
 from hostd.model.pause import Pause
-from hostd.store import apps, builds, config_vars, environments, formation, pauses, sleep, users
+from hostd.store import apps, builds, config_groups, config_vars, environments, formation, pauses, sleep, users
 from hostd.store.database import Database
 from hostd.store.tables import metadata
-from tests.store.samples import COMMIT, LATER, NOW, environment_of, release_of
+from tests.store.samples import COMMIT, LATER, NOW, VAR, environment_of, release_of
 
 
 async def test_an_app_is_found_by_name_and_by_id(db: Database) -> None:
@@ -63,7 +63,9 @@ async def test_the_id_of_a_destroyed_app_is_never_given_again(db: Database) -> N
 async def test_nothing_of_a_destroyed_app_is_left_but_its_tombstone(db: Database) -> None:
     def make_all(connection: Connection) -> int:
         environment = environment_of(connection, "shop")
-        config_vars.set(connection, environment.id, "KEY", b"secret")
+        config_vars.set(connection, config_vars.environment(environment.id), "KEY", VAR)
+        group = config_groups.create(connection, "shared", 1, NOW)
+        config_groups.attach(connection, group.id, environment.id)
         formation.set(connection, environment.id, "web", 2)
         sleep.set_after(connection, environment.id, 60)
         pauses.begin(connection, environment.id, Pause("ada", "", NOW))
@@ -81,7 +83,7 @@ async def test_nothing_of_a_destroyed_app_is_left_but_its_tombstone(db: Database
 
     app_id = await db.call(make_all)
     await db.call(apps.destroy, app_id, LATER)
-    assert await db.read(rows) == {"users": 1, "apps": 1}
+    assert await db.read(rows) == {"users": 1, "apps": 1, "config_groups": 1}
     assert await db.read(apps.list_all) == []
     assert await db.read(environments.every) == []
     with pytest.raises(NotFound):
@@ -93,10 +95,10 @@ async def test_nothing_of_a_destroyed_app_is_left_but_its_tombstone(db: Database
 async def test_destroying_one_app_leaves_the_others_alone(db: Database) -> None:
     shop = await db.call(environment_of, "shop")
     blog = await db.call(environment_of, "blog", "eve")
-    await db.call(config_vars.set, blog.id, "KEY", b"kept")
+    await db.call(config_vars.set, config_vars.environment(blog.id), "KEY", VAR)
     await db.call(apps.destroy, shop.app_id, LATER)
     assert await db.read(environments.every) == [blog]
-    assert await db.read(config_vars.of, blog.id) == {"KEY": b"kept"}
+    assert await db.read(config_vars.of, config_vars.environment(blog.id)) == {"KEY": VAR}
 
 
 async def test_an_app_of_which_nothing_ran_is_erased_with_its_name(db: Database) -> None:

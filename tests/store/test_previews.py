@@ -10,7 +10,7 @@ from hostd.model.preview import PreviewSettings
 from hostd.store import apps, builds, config_vars, environments, formation, previews
 from hostd.store.database import Database
 from hostd.store.tables import metadata
-from tests.store.samples import COMMIT, LATER, NOW, environment_of, release_of
+from tests.store.samples import COMMIT, LATER, NOW, VAR, environment_of, release_of
 
 
 def shop_with_preview(connection: Connection) -> tuple[App, Environment, Environment]:
@@ -41,15 +41,14 @@ async def test_settings_begin_as_they_are_and_are_kept(db: Database) -> None:
 
 async def test_config_vars_of_previews_are_apart_from_those_of_environments(db: Database) -> None:
     app, production, fix = await db.call(shop_with_preview)
-    await db.call(config_vars.set, production.id, "KEY", b"production")
-    await db.call(previews.set_config_var, app.id, "KEY", b"first")
-    await db.call(previews.set_config_var, app.id, "KEY", b"previews")
-    assert await db.read(previews.config_of, app.id) == {"KEY": b"previews"}
-    assert await db.read(config_vars.of, fix.id) == {}
-    await db.call(previews.unset_config_var, app.id, "KEY")
-    await db.call(previews.unset_config_var, app.id, "KEY")
-    assert await db.read(previews.config_of, app.id) == {}
-    assert await db.read(config_vars.of, production.id) == {"KEY": b"production"}
+    await db.call(config_vars.set, config_vars.environment(production.id), "KEY", VAR)
+    await db.call(config_vars.set, config_vars.previews(app.id), "KEY", VAR)
+    assert await db.read(config_vars.of, config_vars.previews(app.id)) == {"KEY": VAR}
+    assert await db.read(config_vars.of, config_vars.environment(fix.id)) == {}
+    await db.call(config_vars.unset, config_vars.previews(app.id), "KEY")
+    await db.call(config_vars.unset, config_vars.previews(app.id), "KEY")
+    assert await db.read(config_vars.of, config_vars.previews(app.id)) == {}
+    assert await db.read(config_vars.of, config_vars.environment(production.id)) == {"KEY": VAR}
 
 
 async def test_the_last_push_is_the_last_build_or_else_the_beginning(db: Database) -> None:
@@ -61,7 +60,7 @@ async def test_the_last_push_is_the_last_build_or_else_the_beginning(db: Databas
 
 async def test_nothing_of_a_destroyed_preview_is_left_and_production_is_untouched(db: Database) -> None:
     def fill(connection: Connection, environment_id: int) -> None:
-        config_vars.set(connection, environment_id, "KEY", b"secret")
+        config_vars.set(connection, config_vars.environment(environment_id), "KEY", VAR)
         formation.set(connection, environment_id, "web", 2)
         release_of(connection, environment_id)
         builds.start(connection, environment_id, COMMIT, "ada", NOW)
@@ -85,10 +84,10 @@ async def test_nothing_of_a_destroyed_preview_is_left_and_production_is_untouche
 async def test_nothing_of_previews_is_left_of_a_destroyed_app(db: Database) -> None:
     app, _, _ = await db.call(shop_with_preview)
     await db.call(previews.set_settings, app.id, PreviewSettings(days=3))
-    await db.call(previews.set_config_var, app.id, "KEY", b"secret")
+    await db.call(config_vars.set, config_vars.previews(app.id), "KEY", VAR)
     await db.call(apps.destroy, app.id, LATER)
     assert await db.read(environments.previews) == []
     assert await db.read(previews.settings_of, app.id) == PreviewSettings()
-    assert await db.read(previews.config_of, app.id) == {}
+    assert await db.read(config_vars.of, config_vars.previews(app.id)) == {}
     with pytest.raises(NotFound):
         await db.call(environments.create, app, "late", "late", "late--shop.localhost", LATER)
