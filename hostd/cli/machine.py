@@ -39,6 +39,15 @@ def stop() -> None:
     wiring.stop(Settings.read(process_environment()), output.line)
 
 
+@admin.command("rotate-key")
+def rotate_key() -> None:
+    """Encrypt all secrets anew with a new key, and forget the old one. hostd must not run; apps and router may."""
+    from hostd import wiring
+
+    count = wiring.rotate_key(Settings.read(process_environment()))
+    output.line(f"{count} secrets are encrypted with a new key; backups made before need the old one")
+
+
 def doctor(json: Json = False) -> None:
     """Check that this machine has what hostd needs."""
     from hostd.control.doctor import examine

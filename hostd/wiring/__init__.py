@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext,
 import uvicorn
 
 from hostd import mounts
+from hostd.control import key_rotation
 from hostd.errors import Unavailable
 from hostd.http.app import create_app
 from hostd.settings import Settings
@@ -75,6 +76,22 @@ def administrator_token(settings: Settings) -> str:
             db.close()
 
     return asyncio.run(issue())
+
+
+def rotate_key(settings: Settings) -> int:
+    """A new key for all secrets; how many there are. Raises Unavailable, also while hostd runs."""
+    if not settings.database.exists():
+        raise Unavailable(f"there is no hostd in {settings.data}", hint="start it first: hostd serve")
+
+    async def rotate() -> int:
+        db = Database.open(settings.database)
+        try:
+            return await key_rotation.rotate_key(db, settings.data / "key")
+        finally:
+            db.close()
+
+    with alone(settings.data):
+        return asyncio.run(rotate())
 
 
 def stop(settings: Settings, say: Callable[[str], None]) -> None:

@@ -47,7 +47,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
     assert caught.value.hint == f"chmod 600 {path}"
 
 
-@pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 44, b"=" * 44])
+@pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 44, b"=" * 44, b"\n"])
 def test_a_damaged_key_is_refused_and_never_replaced(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "key"
     path.write_bytes(content)
