@@ -1,5 +1,6 @@
 """What every phase of one Build works with."""
 
+import hashlib
 import os
 import platform
 import re
@@ -15,6 +16,9 @@ from hostd.build.scratch import Scratch
 from hostd.command import PATH
 from hostd.model.task import Bind
 
+# Says, in the environment of buildpacks, which variables there are beside it that may decide what is installed.
+# A layer that was made with another one is made anew; without any such variable there is none.
+BUILD_KEY = "HOSTD_BUILD_KEY"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -50,9 +54,11 @@ def base_env() -> dict[str, str]:
 
 def user_env(recipe: Recipe, env: Mapping[str, str]) -> dict[str, str]:
     """Variables for buildpacks: those of project.toml, under those set for the App."""
+    own = dict(recipe.project.env)
+    key = hashlib.sha256(repr((env.get(BUILD_KEY), sorted(own.items()))).encode()).hexdigest()
     return {
         name: value
-        for name, value in {**dict(recipe.project.env), **env}.items()
+        for name, value in {**own, **env, **({BUILD_KEY: key[:32]} if own else {})}.items()
         if _VARIABLE.fullmatch(name) and not name.startswith("CNB_")
     }
 

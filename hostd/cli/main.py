@@ -8,9 +8,11 @@ import typer
 from hostd.cli import (
     account,
     apps,
+    config,
     deploys,
     domains,
     forges,
+    groups,
     keys,
     machine,
     output,
@@ -35,7 +37,8 @@ app.add_typer(apps.apps, name="apps")
 app.add_typer(processes.ps, name="ps")
 app.command()(processes.logs)
 app.command()(traffic.traffic)
-app.add_typer(processes.config, name="config")
+app.add_typer(config.config, name="config")
+app.add_typer(groups.groups, name="groups")
 app.add_typer(releases.releases, name="releases")
 app.command()(releases.rollback)
 app.command()(releases.promote)

@@ -1,7 +1,7 @@
-"""ps, logs and config."""
+"""ps and logs."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -9,16 +9,12 @@ import typer
 from hostd.cli import output
 from hostd.cli.account import Json
 from hostd.cli.api import Api
+from hostd.cli.config import pairs
 from hostd.cli.repository import AppOption, PreviewOption, chosen_app, chosen_preview, remember
 from hostd.errors import Invalid
 from hostd.model.names import shown
 
 ps = typer.Typer(rich_markup_mode=None, invoke_without_command=True, help="Show what runs, or scale it.")
-config = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Set, unset and list config variables."
-)
-
-PreviewsOption = Annotated[bool, typer.Option("--previews", help="What all previews of the app have.")]
 
 
 @ps.callback()
@@ -52,7 +48,7 @@ def scale(
     preview: PreviewOption = None,
 ) -> None:
     """Run more or fewer instances of a process type."""
-    wanted = {name: _quantity(name, value) for name, value in _pairs(quantities, "web=2").items()}
+    wanted = {name: _quantity(name, value) for name, value in pairs(quantities, "web=2").items()}
     path = f"/apps/{chosen_app(app, context)}/formation"
     chosen = chosen_preview(preview, context)
     formation = Api.here().work("PATCH", path, wanted, output.line, preview=chosen)
@@ -100,68 +96,6 @@ def logs(
                 output.json_line(_parsed(line))
             else:
                 output.line(line)
-
-
-@config.command("list")
-def list_config(
-    app: AppOption = None,
-    preview: PreviewOption = None,
-    previews: PreviewsOption = False,
-    json: Json = False,
-) -> None:
-    """List config variables and their values."""
-    _check_scope(preview, previews)
-    where = f"/apps/{chosen_app(app)}" + ("/previews/config" if previews else "/config")
-    found = Api.here().get(where, preview=preview)
-    if json:
-        return output.as_json(found)
-    for name, value in sorted(found.items()):
-        output.line(f"{name}={value}".replace("\n", "\\n"))
-
-
-@config.command("set")
-def set_config(
-    variables: Annotated[list[str], typer.Argument(help="As GREETING=hello.", metavar="NAME=VALUE...")],
-    app: AppOption = None,
-    preview: PreviewOption = None,
-    previews: PreviewsOption = False,
-) -> None:
-    """Set config variables, and start the app anew with them. Previews never have production's."""
-    _change(app, preview, previews, _pairs(variables, "GREETING=hello"))
-
-
-@config.command("unset")
-def unset_config(
-    names: Annotated[list[str], typer.Argument(help="As GREETING.", metavar="NAME...")],
-    app: AppOption = None,
-    preview: PreviewOption = None,
-    previews: PreviewsOption = False,
-) -> None:
-    """Unset config variables, and start the app anew without them."""
-    _change(app, preview, previews, dict.fromkeys(names))
-
-
-def _change(app: str | None, preview: str | None, previews: bool, changes: Mapping[str, str | None]) -> None:
-    _check_scope(preview, previews)
-    path = f"/apps/{chosen_app(app)}"
-    if previews:
-        Api.here().patch(f"{path}/previews/config", changes)
-        return output.line(f"{', '.join(changes)}: each preview has it from its next release on")
-    release = Api.here().work("PATCH", f"{path}/config", changes, output.line, preview=preview)
-    done = f"{release['name']} is live with it" if release else "the next release will have it"
-    output.line(f"{', '.join(changes)}: {done}")
-
-
-def _check_scope(preview: str | None, previews: bool) -> None:
-    if preview and previews:
-        raise Invalid("--preview is one preview, --previews are all", hint="leave out one of the two")
-
-
-def _pairs(words: Sequence[str], example: str) -> dict[str, str]:
-    for word in words:
-        if "=" not in word:
-            raise Invalid(f"{shown(word)} has no =", hint=f"as: {example}")
-    return {name: value for name, _, value in (word.partition("=") for word in words)}
 
 
 def _quantity(name: str, value: str) -> int:

@@ -14,6 +14,7 @@ class Action(StrEnum):
     SEE_SELF = "see who they are"
     MANAGE_TOKENS = "manage their tokens"
     MANAGE_KEYS = "manage their SSH keys"
+    MANAGE_GROUPS = "manage config groups"
     LIST_APPS = "list apps"
     CREATE_APP = "create an app"
     SEE_APP = "see an app"
@@ -44,6 +45,7 @@ RIGHTS: Mapping[Action, Right] = {
     Action.SEE_SELF: Right.ANYONE,
     Action.MANAGE_TOKENS: Right.ANYONE,
     Action.MANAGE_KEYS: Right.ANYONE,
+    Action.MANAGE_GROUPS: Right.ANYONE,
     Action.LIST_APPS: Right.ANYONE,
     Action.CREATE_APP: Right.ANYONE,
     Action.SEE_APP: Right.OWNER,

@@ -1,29 +1,46 @@
-"""ConfigVars: name and value handed to Instances. A change is a Release of its own, with the Image there is.
+"""ConfigVars: name and value handed to an app. A change is a Release of its own, with the Image there is.
 
-A Preview has those that the App gives to all of its Previews, and its own, which win; production's it never has.
+Where an Environment's come from, what is later winning: for production the ConfigGroups attached to it in the order
+they were, then its own; for a Preview what production shares with Previews, what all Previews have, ConfigGroups
+attached to it, its own.
 """
 
-import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
 from hostd.control.access import Action, authorize
 from hostd.control.platform import Platform
 from hostd.control.rollout import rollout
+from hostd.control.secrets import Secrets
 from hostd.control.turns import turn
-from hostd.errors import Invalid
-from hostd.model.app import App, Environment, User
-from hostd.model.names import shown
+from hostd.errors import Conflict, Invalid
+from hostd.model.app import PRODUCTION, App, Environment, User
+from hostd.model.config import (
+    GENERATED_LONGEST,
+    GENERATED_SHORTEST,
+    Config,
+    ConfigChange,
+    ConfigChanges,
+    ConfigVar,
+    Scope,
+    changed,
+    check_changes,
+    check_total,
+    described,
+    differing,
+    for_previews,
+    in_scope,
+)
+from hostd.model.config_group import ConfigGroup
 from hostd.model.release import Release
-from hostd.store import config_vars, previews, releases
+from hostd.store import config_groups, config_vars, environments, releases
+from hostd.store.config_vars import Holder, StoredVar
 from hostd.transcript import Transcript
 
-VALUE_LIMIT = 64 * 1024  # bytes
-TOTAL_LIMIT = 512 * 1024  # bytes of all values of an Environment
-RULE = "A to Z, a to z, 0 to 9 and _, beginning with a letter or _, at most 255"
-RESERVED = frozenset({"PORT", "LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "BASH_ENV", "ENV", "IFS"})
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+OWN, OF_PREVIEWS = "own", "all previews"  # sources
+Sourced = Sequence[tuple[str, Config]]  # where they come from, what is later winning
 
 
 async def change_config(
@@ -31,121 +48,183 @@ async def change_config(
     app: App,
     environment: Environment,
     actor: User,
-    changes: Mapping[str, str | None],
+    changes: ConfigChanges,
     transcript: Transcript,
+    expected: str | None = None,
 ) -> Release | None:
-    """Set the names in `changes` (None: unset) and roll the change out. None if nothing is deployed yet.
+    """Change the names in `changes` and roll it out. None if nothing is deployed yet.
 
-    Raises Invalid for a name or value that breaks the rules, RolloutFailed if the app does not start with the new
-    values: then the old ones stay.
+    `expected` is the `version_of` the config that the actor saw. Raises Conflict if it is another one by now, Invalid
+    for a name or value that breaks the rules, RolloutFailed if the app does not start with the new values: then the
+    old ones stay.
     """
     authorize(actor, Action.CHANGE_CONFIG, app)
     check_changes(changes)
+    if environment.preview:
+        check_not_shared(changes)
     async with turn(platform, environment):
-        shared = await _shared(platform, environment)
-        own = await _own(platform, environment)
-        before, after = {**shared, **own}, {**shared, **_changed(own, changes)}
-        _check_total(after)
-        former = await platform.db.read(releases.live, environment.id, platform.secrets.decrypt_mapping)
+        sources = await sources_of(platform, environment)
+        before = merged(sources)
+        if expected not in (None, version_of(platform, before)):
+            raise Conflict(
+                "the config was changed by somebody else meanwhile",
+                hint="look at it again: hostd config list",
+            )
+        own = changed(dict(sources)[OWN], changes)
+        after = merged([*sources[:-1], (OWN, own)])
+        check_total(after)
 
         def store(connection: Connection) -> None:
-            _store(connection, platform, environment.id, changes)
+            store_changes(connection, platform.secrets, config_vars.environment(environment.id), own, changes)
 
-        if former is None:
-            await platform.db.call(store)
-            return None
-        release = await platform.db.call(
-            releases.create,
-            environment.id,
-            former.image,
-            platform.secrets.encrypt_mapping(after),
-            former.commit,
-            described(before, after),
-            actor.name,
-            platform.now(),
-            after,
+        note_builds(before, after, transcript)
+        return await release_config(
+            platform, environment, actor, after, described(before, after), transcript, store
         )
-        return await rollout(platform, environment, release, transcript, store)
+
+
+async def release_config(
+    platform: Platform,
+    environment: Environment,
+    actor: User,
+    config: Config,
+    reason: str,
+    transcript: Transcript,
+    store: Callable[[Connection], None] = lambda _: None,
+) -> Release | None:
+    """Roll the live Image out with another config; `store` is kept only if it goes live. None: nothing is deployed.
+
+    The caller has the Environment's turn. Raises as `rollout` does.
+    """
+    former = await platform.db.read(releases.live, environment.id, platform.secrets.decrypt_mapping)
+    if former is None:
+        await platform.db.call(store)
+        return None
+    given = in_scope(config, Scope.RUN)
+    release = await platform.db.call(
+        releases.create,
+        environment.id,
+        former.image,
+        platform.secrets.encrypt_mapping(given),
+        former.commit,
+        reason,
+        actor.name,
+        platform.now(),
+        given,
+    )
+    return await rollout(platform, environment, release, transcript, store)
 
 
 async def config_of(platform: Platform, environment: Environment) -> Mapping[str, str]:
-    """The ConfigVars of an Environment, by name."""
-    return {**await _shared(platform, environment), **await _own(platform, environment)}
+    """What Instances of an Environment are given, by name."""
+    return in_scope(await all_config_of(platform, environment), Scope.RUN)
 
 
-async def change_preview_config(
-    platform: Platform, app: App, actor: User, changes: Mapping[str, str | None]
-) -> None:
-    """Set what all Previews of the App have (None: unset); each has it from its next Release on. Raises Invalid."""
+async def all_config_of(platform: Platform, environment: Environment) -> Config:
+    """The ConfigVars of an Environment, of every scope."""
+    return merged(await sources_of(platform, environment))
+
+
+async def sources_of(platform: Platform, environment: Environment) -> Sourced:
+    """The same, still apart by where they come from; the Environment's own are the last."""
+    return await platform.db.read(_sources, platform.secrets, environment)
+
+
+async def change_preview_config(platform: Platform, app: App, actor: User, changes: ConfigChanges) -> Config:
+    """Change what all Previews of the App have; each has it from its next Release on. Raises Invalid."""
     authorize(actor, Action.CHANGE_CONFIG, app)
     check_changes(changes)
-    _check_total(_changed(await preview_config_of(platform, app.id), changes))
+    check_not_shared(changes)
+    holder = config_vars.previews(app.id)
 
-    def store(connection: Connection) -> None:
-        for name, value in changes.items():
-            if value is None:
-                previews.unset_config_var(connection, app.id, name)
-            else:
-                previews.set_config_var(connection, app.id, name, platform.secrets.encrypt(value.encode()))
+    def store(connection: Connection) -> Config:
+        after = changed(held(connection, platform.secrets, holder), changes)
+        check_total(after)
+        store_changes(connection, platform.secrets, holder, after, changes)
+        return after
 
-    await platform.db.call(store)
+    return await platform.db.call(store)
 
 
-async def preview_config_of(platform: Platform, app_id: int) -> Mapping[str, str]:
+async def preview_config_of(platform: Platform, app_id: int) -> Config:
     """The ConfigVars that all Previews of an App have, by name."""
-    return _decrypted(platform, await platform.db.read(previews.config_of, app_id))
+    return await platform.db.read(held, platform.secrets, config_vars.previews(app_id))
 
 
-async def _shared(platform: Platform, environment: Environment) -> Mapping[str, str]:
-    shares = environment.preview and not environment.fork
-    return await preview_config_of(platform, environment.app_id) if shares else {}
+def version_of(platform: Platform, config: Config) -> str:
+    """Another one for every other config; tells nothing about the values."""
+    return platform.secrets.fingerprint(
+        {name: [var.value, var.secret, sorted(var.scopes)] for name, var in config.items()}
+    )
 
 
-async def _own(platform: Platform, environment: Environment) -> Mapping[str, str]:
-    return _decrypted(platform, await platform.db.read(config_vars.of, environment.id))
+def generated(length: int, scopes: frozenset[Scope] | None = None) -> ConfigChange:
+    """A new random secret of `length` URL-safe characters that nobody has seen. Raises Invalid."""
+    if not GENERATED_SHORTEST <= length <= GENERATED_LONGEST:
+        raise Invalid(
+            f"a generated secret has {GENERATED_SHORTEST} to {GENERATED_LONGEST} characters, not {length}"
+        )
+    return ConfigChange(secrets.token_urlsafe(length)[:length], secret=True, scopes=scopes)
 
 
-def _decrypted(platform: Platform, stored: Mapping[str, bytes]) -> Mapping[str, str]:
-    return {name: platform.secrets.decrypt(value).decode() for name, value in stored.items()}
+def source_of(group: ConfigGroup) -> str:
+    """What a ConfigGroup is called as a source."""
+    return f"group {group.name}"
 
 
-def _changed(config: Mapping[str, str], changes: Mapping[str, str | None]) -> Mapping[str, str]:
-    return {name: value for name, value in {**config, **changes}.items() if value is not None}
+def merged(sources: Sourced) -> dict[str, ConfigVar]:
+    """What is later wins."""
+    return {name: var for _, config in sources for name, var in config.items()}
 
 
-def check_changes(changes: Mapping[str, str | None]) -> None:
-    """Raises Invalid naming the variable and the rule; never the value, it may be a secret."""
-    if not changes:
-        raise Invalid("no config variable was named", hint="hostd config set NAME=value")
-    for name, value in changes.items():
-        if not _NAME.fullmatch(name):
-            raise Invalid(f"{shown(name)} is not a name for a config variable: {RULE}")
-        if name in RESERVED or name.startswith("HOSTD_"):
-            raise Invalid(f"{name} is reserved: hostd or the system sets it")
-        if value is not None and "\0" in value:
-            raise Invalid(f"the value of {name} holds a NUL byte", hint="encode it, for example as base64")
-        if value is not None and len(value.encode(errors="surrogatepass")) > VALUE_LIMIT:
-            raise Invalid(f"the value of {name} is too long (at most {VALUE_LIMIT // 1024} KiB)")
+def note_builds(before: Config, after: Config, transcript: Transcript) -> None:
+    """Say which of the changes only a Build will see."""
+    names = [
+        name
+        for names in differing(before, after)
+        for name in names
+        if any(Scope.BUILD in config[name].scopes for config in (before, after) if name in config)
+    ]
+    if names:
+        transcript.detail(f"builds see the change of {', '.join(names)} from the next push on")
 
 
-def described(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """What changed, by name only: `set A, B; unset C`."""
-    changed = sorted(name for name, value in after.items() if before.get(name) != value)
-    gone = sorted(before.keys() - after.keys())
-    parts = [f"{verb} {', '.join(names)}" for verb, names in (("set", changed), ("unset", gone)) if names]
-    return "; ".join(parts) or "config unchanged"
+def check_not_shared(changes: ConfigChanges) -> None:
+    """Raises Invalid for the scope that only production's ConfigVars have."""
+    for name, change in changes.items():
+        if change and change.scopes and Scope.PREVIEW in change.scopes:
+            raise Invalid(f"{name} is not production's: only what production has is shared with previews")
 
 
-def _check_total(config: Mapping[str, str]) -> None:
-    if sum(len(name) + len(value.encode()) for name, value in config.items()) > TOTAL_LIMIT:
-        raise Invalid(f"the config is too large in all (at most {TOTAL_LIMIT // 1024} KiB)")
+def held(connection: Connection, key: Secrets, holder: Holder) -> Config:
+    """What one holder has, decrypted."""
+    return {
+        name: ConfigVar(key.decrypt(var.value).decode(), var.secret, var.scopes)
+        for name, var in config_vars.of(connection, holder).items()
+    }
 
 
-def _store(
-    connection: Connection, platform: Platform, environment_id: int, changes: Mapping[str, str | None]
+def store_changes(
+    connection: Connection, key: Secrets, holder: Holder, after: Config, changed: Iterable[str]
 ) -> None:
-    for name, value in changes.items():
-        if value is None:
-            config_vars.unset(connection, environment_id, name)
+    """Store the names in `changed` as they are in `after`: not there, they are forgotten."""
+    for name in changed:
+        if name in after:
+            var = after[name]
+            stored = StoredVar(key.encrypt(var.value.encode()), var.secret, var.scopes)
+            config_vars.set(connection, holder, name, stored)
         else:
-            config_vars.set(connection, environment_id, name, platform.secrets.encrypt(value.encode()))
+            config_vars.unset(connection, holder, name)
+
+
+def _sources(connection: Connection, key: Secrets, environment: Environment) -> Sourced:
+    sources: list[tuple[str, Config]] = []
+    if environment.preview and not environment.fork:
+        production = environments.by_name(connection, environment.app_id, PRODUCTION)
+        shared = for_previews(merged(_sources(connection, key, production)))
+        sources.append((PRODUCTION, shared))
+        sources.append((OF_PREVIEWS, held(connection, key, config_vars.previews(environment.app_id))))
+    for group in config_groups.attached_to(connection, environment.id):
+        sources.append((source_of(group), held(connection, key, config_vars.group(group.id))))
+    sources.append((OWN, held(connection, key, config_vars.environment(environment.id))))
+    return sources

@@ -1,15 +1,16 @@
 """One push, from the refs that git received to a live Release. Read this first: the rest of hostd serves it."""
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from hostd.build.workshop import BUILD_KEY
 from hostd.control.access import Action, authorize
-from hostd.control.config import config_of
+from hostd.control.config import all_config_of
 from hostd.control.deploys import RESUME, check_not_paused
+from hostd.control.first_config import set_first_config
 from hostd.control.platform import Platform
 from hostd.control.previews import environment_for, label_for, remove_previews, settings_of
 from hostd.control.rollout import rollout
@@ -18,25 +19,13 @@ from hostd.errors import Conflict, HostdError, Invalid, NotFound
 from hostd.git.receive import Received
 from hostd.model.app import PRODUCTION, App, Environment, User
 from hostd.model.build import BuildState
+from hostd.model.config import BROWSER_PREFIXES, Config, Scope, in_scope
 from hostd.model.image import Image
 from hostd.model.names import shown
 from hostd.model.push import BranchRules, Push, RefUpdate, candidate, decide, parse_options, production_branch
 from hostd.model.release import Release
 from hostd.store import apps, builds, environments, pauses, releases
 from hostd.transcript import Transcript
-
-BUILD_CONFIG = (
-    "BP_",
-    "NODE_",
-    "NPM_",
-    "UV_",
-    "PIP_",
-    "VITE_",
-    "NEXT_PUBLIC_",
-    "PUBLIC_",
-    "REACT_APP_",
-    "DISABLE_",
-)
 
 
 async def accept(
@@ -140,25 +129,29 @@ async def _build(platform: Platform, environment: Environment, push: Push, trans
     """From the commit to a numbered Release; the commit point is in here."""
     what = f"{push.commit[:7]} {push.summary}"
     transcript.step(f"Deploying {what}" + (f" as a preview of {push.branch}" if environment.preview else ""))
-    config = await config_of(platform, environment)
+    await set_first_config(platform, environment, push, transcript)
+    config = await all_config_of(platform, environment)
+    given = in_scope(config, Scope.RUN)
     restored = None if "clear-cache" in push.options else await _restored(platform, environment)
     building = platform.building[push.app.id]
     if building.locked() or platform.builds.locked():
         transcript.step("Waiting for another build to end, or for files to be tidied up")
     async with building, platform.builds:
         source = await platform.repositories.export(push.app, push.commit, push.quarantine)
-        image = await platform.builder.build(source, push.app, _build_env(config), restored, transcript)
+        image = await platform.builder.build(
+            source, push.app, build_env(platform, config), restored, transcript
+        )
         transcript.commit()
         return await platform.db.call(
             releases.create,
             environment.id,
             image,
-            platform.secrets.encrypt_mapping(config),
+            platform.secrets.encrypt_mapping(given),
             push.commit,
             push.summary or "push",
             push.user.name,
             platform.now(),
-            config,
+            given,
         )
 
 
@@ -172,10 +165,11 @@ async def _restored(platform: Platform, environment: Environment) -> Image | Non
     return live.image if live else None
 
 
-def _build_env(config: Mapping[str, str]) -> dict[str, str]:
-    """The ConfigVars a Build sees: those that steer build tools, their registry tokens among them, or that end up in
-    browsers anyway. The app's own secrets it does not see."""
-    return {name: value for name, value in config.items() if name.startswith(BUILD_CONFIG)}
+def build_env(platform: Platform, config: Config) -> dict[str, str]:
+    """The ConfigVars a Build sees, and a key that is another one when those that may decide what it installs are."""
+    env = in_scope(config, Scope.BUILD)
+    deciding = {name: value for name, value in env.items() if not name.startswith(BROWSER_PREFIXES)}
+    return {**env, BUILD_KEY: platform.secrets.fingerprint(deciding)} if deciding else env
 
 
 async def _take_turns(

@@ -9,6 +9,7 @@ from hostd.control.platform import Platform
 from hostd.http import (
     account,
     apps,
+    config,
     deploys,
     domains,
     forges,
@@ -46,6 +47,7 @@ def create_app(platform: Platform, logbook: LogBook) -> FastAPI:
         apps,
         releases,
         processes,
+        config,
         previews,
         traffic,
         domains,

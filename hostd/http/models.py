@@ -30,10 +30,6 @@ Quantity = Annotated[StrictInt, Field(ge=0, le=QUANTITY_LIMIT)]
 FormationChanges = Annotated[
     dict[StrictStr, Quantity], Field(min_length=1, max_length=50, examples=[{"web": 2, "worker": 1}])
 ]
-ConfigChanges = Annotated[
-    dict[Text, Text | None],
-    Field(min_length=1, max_length=500, examples=[{"GREETING": "hello", "OLD_NAME": None}]),
-]
 
 
 class Taken(BaseModel):

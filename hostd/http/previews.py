@@ -1,17 +1,14 @@
 """Routes about Previews, and what holds for all of an App's."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated
+from collections.abc import Sequence
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from hostd.control import previews
-from hostd.control.config import change_preview_config, preview_config_of
 from hostd.control.push import create_preview
 from hostd.http.gate import GATE, PREFIX, Actor, TheApp, TheEnvironment, Works
 from hostd.http.models import (
-    ConfigChanges,
     PreviewSettingsChanges,
     PreviewSettingsShown,
     PreviewShown,
@@ -65,18 +62,3 @@ async def patch_settings(
         password=changes.password,
     )
     return PreviewSettingsShown.of(settings)
-
-
-@router.get("/apps/{app}/previews/config")
-async def get_config(the_app: TheApp, platform: Works) -> Mapping[str, str]:
-    """The ConfigVars that all Previews have, with their values."""
-    return await preview_config_of(platform, the_app.id)
-
-
-@router.patch("/apps/{app}/previews/config")
-async def patch_config(
-    actor: Actor, the_app: TheApp, platform: Works, changes: Annotated[ConfigChanges, Body()]
-) -> Mapping[str, str]:
-    """Set ConfigVars of all Previews; null unsets. Each Preview has them from its next Release on."""
-    await change_preview_config(platform, the_app, actor, changes)
-    return await preview_config_of(platform, the_app.id)

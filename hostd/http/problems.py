@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hostd.errors import HostdError
 from hostd.model.names import shown
 
+UNSAID = ("value", "password")  # fields that may hold a secret: their content is never repeated
 _log = logging.getLogger(__name__)
 
 
@@ -98,7 +99,8 @@ async def _not_valid(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
     value = first.get("input")
-    given = f" (given: {shown(str(value))})" if isinstance(value, str | int | float) else ""
+    said = isinstance(value, str | int | float) and first["loc"][-1] not in UNSAID
+    given = f" (given: {shown(str(value))})" if said else ""
     detail = f"{shown(field)[1:-1]}: {first['msg'][:1].lower()}{first['msg'][1:]}{given}"
     return response(problem(422, "invalid", detail, field=shown(field)[1:-1]))
 

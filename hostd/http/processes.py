@@ -1,17 +1,16 @@
-"""Routes about what runs: Instances, the Formation, config, logs."""
+"""Routes about what runs: Instances, the Formation, logs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Query
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
-from hostd.control.config import change_config, config_of
 from hostd.control.logs import LINES_LIMIT
 from hostd.control.scale import processes_of, scale
 from hostd.control.sleep import set_sleep, sleep_of
 from hostd.http.gate import GATE, PREFIX, Actor, Logs, TheApp, TheEnvironment, Works
-from hostd.http.models import ConfigChanges, FormationChanges, ProcessShown, ReleaseShown, SleepShown
+from hostd.http.models import FormationChanges, ProcessShown, SleepShown
 from hostd.http.streaming import log_stream, streamed
 
 router = APIRouter(prefix=PREFIX, tags=["processes"], dependencies=GATE)
@@ -54,28 +53,6 @@ async def patch_sleep(
     """Let it fall asleep after so many seconds without a request, or never."""
     await set_sleep(platform, the_app, actor, environment, wanted.after)
     return SleepShown(after=await sleep_of(platform, environment))
-
-
-@router.get("/apps/{app}/config")
-async def get_config(environment: TheEnvironment, platform: Works) -> Mapping[str, str]:
-    """The ConfigVars with their values."""
-    return await config_of(platform, environment)
-
-
-@router.patch("/apps/{app}/config", response_class=StreamingResponse)
-async def patch_config(
-    actor: Actor,
-    the_app: TheApp,
-    environment: TheEnvironment,
-    platform: Works,
-    changes: Annotated[ConfigChanges, Body()],
-) -> StreamingResponse:
-    """Set ConfigVars; null unsets. Answers with NDJSON lines, then the new Release, or null if none was needed."""
-    return await streamed(
-        platform,
-        lambda transcript: change_config(platform, the_app, environment, actor, changes, transcript),
-        lambda release: ReleaseShown.of(release).model_dump(mode="json") if release else None,
-    )
 
 
 @router.get("/apps/{app}/logs", response_class=PlainTextResponse)

@@ -81,7 +81,16 @@ def destroy(connection: Connection, app_id: int, now: datetime) -> None:
     if connection.execute(apps.update().where(*living).values(destroyed_at=now)).rowcount == 0:
         raise NotFound(f"there is no app with the id {app_id}")
     its_environments = select(environments.c.id).where(environments.c.app_id == app_id)
-    for table in (builds, releases, formation, config_vars, config_group_attachments, sleep_settings, domains, pauses):
+    for table in (
+        builds,
+        releases,
+        formation,
+        config_vars,
+        config_group_attachments,
+        sleep_settings,
+        domains,
+        pauses,
+    ):
         connection.execute(table.delete().where(table.c.environment_id.in_(its_environments)))
     its_forge = select(forges.c.id).where(forges.c.app_id == app_id)
     connection.execute(deliveries.delete().where(deliveries.c.forge_id.in_(its_forge)))

@@ -80,7 +80,16 @@ def last_pushes(connection: Connection, app_id: int | None = None) -> Mapping[in
 
 def destroy(connection: Connection, environment_id: int) -> None:
     """Forget all of an Environment: Builds, Releases, Formation, ConfigVars. Nothing if it is not there."""
-    for table in (builds, releases, formation, config_vars, config_group_attachments, sleep_settings, domains, pauses):
+    for table in (
+        builds,
+        releases,
+        formation,
+        config_vars,
+        config_group_attachments,
+        sleep_settings,
+        domains,
+        pauses,
+    ):
         connection.execute(table.delete().where(table.c.environment_id == environment_id))
     connection.execute(environments.delete().where(environments.c.id == environment_id))
 

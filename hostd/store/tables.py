@@ -288,8 +288,8 @@ forges = Table(
     Column("kind", String(16), nullable=False),
     Column("repository", String, nullable=False),
     Column("api", String, nullable=False),
-    Column("secret", LargeBinary, nullable=False),
-    Column("token", LargeBinary),
+    Column("secret", Encrypted, nullable=False),
+    Column("token", Encrypted),
     Column("created_at", UtcTime, nullable=False),
 )
 

@@ -139,7 +139,8 @@ def test_config_is_set_listed_and_unset(ada: Person) -> None:
     )
     assert ada.run("config", "list", "-a", "configured").stdout == "GREETING=hello = world\n"
     shown = ada.run("config", "list", "-a", "configured", "--json").stdout
-    assert json.loads(shown) == {"GREETING": "hello = world"}
+    usual = {"secret": False, "scopes": ["run"], "source": "own"}
+    assert json.loads(shown) == {"GREETING": {"value": "hello = world", **usual}}
     assert "as: GREETING=hello" in ada.run("config", "set", "-a", "configured", "NOVALUE", status=2).stderr
     assert "reserved" in ada.run("config", "set", "-a", "configured", "PORT=1", status=2).stderr
 
@@ -194,7 +195,7 @@ def test_config_of_all_previews_is_apart(ada: Person) -> None:
     said = ada.run("config", "set", "-a", "overlaid", "--previews", "A=1").stdout
     assert said == "A: each preview has it from its next release on\n"
     assert ada.run("config", "list", "-a", "overlaid").stdout == ""
-    assert ada.run("config", "list", "-a", "overlaid", "--previews").stdout == "A=1\n"
+    assert ada.run("config", "list", "-a", "overlaid", "--previews").stdout == "A=1  # from all previews\n"
     ada.run("config", "unset", "-a", "overlaid", "--previews", "A")
     both = ada.run("config", "list", "-a", "overlaid", "--previews", "-e", "x", status=2)
     assert "leave out one of the two" in both.stderr
@@ -259,9 +260,10 @@ def test_a_hostile_app_name_is_refused_with_the_rule(ada: Person, name: str) -> 
 
 def test_help_is_there_for_every_command(nobody: Person) -> None:
     shown = nobody.run("--help").stdout
-    for command in (
-        "login logout whoami apps logs ps releases rollback deploys config open doctor tokens keys git serve"
-    ).split():
+    commands = (
+        "login logout whoami apps logs ps releases rollback deploys config groups open doctor tokens keys"
+    )
+    for command in f"{commands} git serve".split():
         assert command in shown
         nobody.run(command, "--help")
     assert nobody.run("version").stdout.startswith("hostd ")

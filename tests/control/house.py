@@ -2,7 +2,7 @@
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from hostd.control.push import accept
 from hostd.control.rollout import rollout
 from hostd.git.receive import Received
 from hostd.model.app import App, Environment, User
+from hostd.model.config import ConfigChange, ConfigChanges
 from hostd.model.image import Image, ProcessType, image_digest
 from hostd.model.log import LogLine
 from hostd.model.push import ZERO, RefUpdate
@@ -27,6 +28,11 @@ from tests.fakes_control import FakeBuilder, FakeRouter, platform_in
 
 COMMIT = "c" * 40
 HOST = "shop.localhost"
+
+
+def changes_of(changes: Mapping[str, str | None]) -> ConfigChanges:
+    """Values as changes of ConfigVars; None: unset."""
+    return {name: None if value is None else ConfigChange(value) for name, value in changes.items()}
 
 
 def image_of(labels: dict[str, str] | None = None, **lines: str) -> Image:
@@ -111,18 +117,28 @@ class House:
         while self.platform.background:
             await asyncio.gather(*self.platform.background)
 
-    def commit(self, text: str = "a commit") -> str:
-        """A commit without files, in the App's repository."""
-        tree = self.git("hash-object", "-w", "-t", "tree", "/dev/null")
+    def commit(self, text: str = "a commit", files: Mapping[str, str] | None = None) -> str:
+        """A commit of these files, or none, in the App's repository."""
+        entries = [
+            f"100644 blob {self.git('hash-object', '-w', '--stdin', given=content)}\t{name}\n"
+            for name, content in (files or {}).items()
+        ]
+        tree = self.git("mktree", given="".join(entries))
         return self.git("commit-tree", tree, "-m", text)
 
     def tip(self, branch: str) -> str:
         """What the branch points at; ZERO if there is none."""
         return self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}") or ZERO
 
-    async def push(self, branch: str = "main", *options: str, said: Transcript | None = None) -> Transcript:
+    async def push(
+        self,
+        branch: str = "main",
+        *options: str,
+        said: Transcript | None = None,
+        files: Mapping[str, str] | None = None,
+    ) -> Transcript:
         """A push of a new commit, accepted as the hook has it accepted, and the ref moved."""
-        update = RefUpdate(self.tip(branch), self.commit(branch), f"refs/heads/{branch}")
+        update = RefUpdate(self.tip(branch), self.commit(branch, files), f"refs/heads/{branch}")
         transcript = said or Transcript()
         received = Received(self.platform.repositories.path(self.app), None, (update,), options)
         async with AsyncExitStack() as held:
@@ -130,14 +146,19 @@ class House:
             self.git("update-ref", update.ref, update.new)
         return transcript
 
-    def git(self, *words: str) -> str:
+    def git(self, *words: str, given: str = "") -> str:
         """What git prints in the App's repository."""
         path = str(self.platform.repositories.path(self.app))
         env = {"PATH": "/usr/bin:/bin"} | {
             f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
         }
         return subprocess.run(
-            ["git", f"--git-dir={path}", *words], check=True, env=env, capture_output=True, text=True
+            ["git", f"--git-dir={path}", *words],
+            check=True,
+            env=env,
+            capture_output=True,
+            text=True,
+            input=given,
         ).stdout.strip()
 
     def end(self, process: str = "web") -> None:

@@ -1,60 +1,34 @@
 import pytest
 
-from hostd.control.config import TOTAL_LIMIT, VALUE_LIMIT, change_config, check_changes, config_of, described
-from hostd.errors import Invalid, NotFound, Unavailable
-from hostd.model.app import User
+from hostd.control.config import (
+    OF_PREVIEWS,
+    OWN,
+    all_config_of,
+    change_config,
+    change_preview_config,
+    config_of,
+    generated,
+    sources_of,
+    version_of,
+)
+from hostd.errors import Conflict, Invalid, NotFound, Unavailable
+from hostd.model.app import PRODUCTION, User
+from hostd.model.config import TOTAL_LIMIT, VALUE_LIMIT, ConfigChange, ConfigChanges, ConfigVar, Scope
 from hostd.model.release import Release, ReleaseState
-from hostd.store import config_vars
-from tests.control.house import House
+from hostd.store import config_vars, environments
+from tests.control.house import House, changes_of
+
+RUN = frozenset({Scope.RUN})
 
 
 async def change(house: House, **changes: str | None) -> Release | None:
-    return await change_config(house.platform, house.app, house.production, house.ada, changes, house.said)
+    return await change_to(house, changes_of(changes))
 
 
-@pytest.mark.parametrize("name", ["", "1A", "A-B", "A B", "A=B", "Ä", "A\n", "A" * 256, "A\0"])
-def test_names_have_a_rule(name: str) -> None:
-    with pytest.raises(Invalid, match="is not a name for a config variable: A to Z"):
-        check_changes({name: "1"})
-
-
-@pytest.mark.parametrize("name", ["PORT", "LD_PRELOAD", "BASH_ENV", "HOSTD_APP", "HOSTD_"])
-def test_names_that_the_system_sets_are_reserved(name: str) -> None:
-    for value in ("1", None):
-        with pytest.raises(Invalid, match=f"{name} is reserved"):
-            check_changes({name: value})
-
-
-@pytest.mark.parametrize(
-    ("value", "reason"), [("s3cret\0", "holds a NUL byte"), ("é" * (VALUE_LIMIT // 2 + 1), "is too long")]
-)
-def test_values_have_rules_and_are_never_shown(value: str, reason: str) -> None:
-    with pytest.raises(Invalid, match=f"the value of KEY {reason}") as caught:
-        check_changes({"KEY": value})
-    assert value not in caught.value.message + caught.value.hint
-
-
-@pytest.mark.parametrize("changes", [{"A": ""}, {"_a9": "x" * VALUE_LIMIT}, {"A" * 255: None}])
-def test_what_keeps_the_rules_is_taken(changes: dict[str, str | None]) -> None:
-    check_changes(changes)
-
-
-def test_a_change_of_nothing_is_refused() -> None:
-    with pytest.raises(Invalid, match="no config variable was named"):
-        check_changes({})
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "words"),
-    [
-        ({}, {"B": "1", "A": "1"}, "set A, B"),
-        ({"A": "1", "B": "1"}, {"A": "1"}, "unset B"),
-        ({"A": "1", "B": "1"}, {"A": "2", "C": "1"}, "set A, C; unset B"),
-        ({"A": "1"}, {"A": "1"}, "config unchanged"),
-    ],
-)
-def test_a_change_is_described_by_names(before: dict[str, str], after: dict[str, str], words: str) -> None:
-    assert described(before, after) == words
+async def change_to(house: House, changes: ConfigChanges, expected: str | None = None) -> Release | None:
+    return await change_config(
+        house.platform, house.app, house.production, house.ada, changes, house.said, expected
+    )
 
 
 async def test_config_before_the_first_push_is_stored_only(house: House) -> None:
@@ -97,13 +71,82 @@ async def test_the_config_has_a_limit_in_all(house: House) -> None:
     await change(house, A0=None, B="x" * VALUE_LIMIT)
 
 
-async def test_values_are_stored_encrypted(house: House) -> None:
-    await change(house, A="s3cret")
-    stored = await house.platform.db.read(config_vars.of, house.production.id)
-    assert b"s3cret" not in stored["A"]
+async def test_values_are_stored_encrypted_with_what_they_are_for(house: House) -> None:
+    scopes = frozenset({Scope.BUILD, Scope.PREVIEW})
+    await change_to(house, {"A": ConfigChange("s3cret", secret=True, scopes=scopes)})
+    stored = await house.platform.db.read(config_vars.of, config_vars.environment(house.production.id))
+    assert b"s3cret" not in stored["A"].value
+    assert await all_config_of(house.platform, house.production) == {"A": ConfigVar("s3cret", True, scopes)}
 
 
 async def test_somebody_elses_app_cannot_be_configured(house: House) -> None:
     bob = User(99, "bob", False)
     with pytest.raises(NotFound, match="there is no app 'shop'"):
-        await change_config(house.platform, house.app, house.production, bob, {"A": "1"}, house.said)
+        await change_config(
+            house.platform, house.app, house.production, bob, changes_of({"A": "1"}), house.said
+        )
+
+
+async def test_instances_do_not_see_what_is_for_builds_only_and_the_change_says_who_does(
+    house: House,
+) -> None:
+    await house.deploy()
+    release = await change_to(house, {"NPM_TOKEN": ConfigChange("t", scopes=frozenset({Scope.BUILD}))})
+    assert release
+    assert (release.config, release.reason) == ({}, "set NPM_TOKEN")
+    assert "NPM_TOKEN" not in house.keeper.instances[0].spec.env
+    assert "       builds see the change of NPM_TOKEN from the next push on" in house.said.lines
+    said = len(house.said.lines)
+    await change(house, A="1")
+    assert not any("builds see" in line for line in house.said.lines[said:])
+
+
+async def test_previews_get_what_production_shares_and_their_own_wins(house: House) -> None:
+    shared = frozenset({Scope.RUN, Scope.PREVIEW})
+    wanted = {name: ConfigChange("production", scopes=shared) for name in ("A", "B", "C")}
+    await change_to(house, {**wanted, "KEPT": ConfigChange("production", secret=True)})
+    await change_preview_config(
+        house.platform, house.app, house.ada, changes_of({"B": "previews", "C": "previews"})
+    )
+    topic = await house.platform.db.call(
+        environments.create, house.app, "topic", "topic", "topic--shop.localhost", house.clock[0]
+    )
+    await change_config(house.platform, house.app, topic, house.ada, changes_of({"C": "own"}), house.said)
+    assert await config_of(house.platform, topic) == {"A": "production", "B": "previews", "C": "own"}
+    assert [source for source, _ in await sources_of(house.platform, topic)] == [PRODUCTION, OF_PREVIEWS, OWN]
+    refused = {"D": ConfigChange("1", scopes=shared)}
+    with pytest.raises(Invalid, match="D is not production's"):
+        await change_config(house.platform, house.app, topic, house.ada, refused, house.said)
+    with pytest.raises(Invalid, match="D is not production's"):
+        await change_preview_config(house.platform, house.app, house.ada, refused)
+
+
+def test_a_generated_secret_is_as_long_as_wanted_and_never_the_same() -> None:
+    for length in (16, 33, 512):
+        first, second = generated(length), generated(length)
+        assert first.value
+        assert (len(first.value), first.secret) == (length, True)
+        assert first.value != second.value
+    for length in (15, 513, 0, -1):
+        with pytest.raises(Invalid, match="16 to 512 characters"):
+            generated(length)
+
+
+async def test_two_who_change_the_same_config_are_told(house: House) -> None:
+    await change(house, A="1")
+    seen = version_of(house.platform, await all_config_of(house.platform, house.production))
+    await change_to(house, changes_of({"A": "2"}), seen)
+    with pytest.raises(Conflict, match="changed by somebody else meanwhile"):
+        await change_to(house, changes_of({"A": "3"}), seen)
+    assert await config_of(house.platform, house.production) == {"A": "2"}
+
+
+async def test_the_version_of_a_config_tells_every_change_apart(house: House) -> None:
+    configs = [
+        {},
+        {"A": ConfigVar("1")},
+        {"A": ConfigVar("2")},
+        {"A": ConfigVar("1", secret=True)},
+        {"A": ConfigVar("1", scopes=RUN | {Scope.BUILD})},
+    ]
+    assert len({version_of(house.platform, config) for config in configs}) == len(configs)

@@ -17,6 +17,7 @@ from hostd.control.previews import change_settings, environment_of
 from hostd.control.pulling import pull_now
 from hostd.errors import BuildFailed, Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
 from hostd.model.app import User
+from hostd.model.config import ConfigChange, Scope
 from hostd.model.forge import Delivery, DeliveryState, Event, Kind
 from hostd.store import apps, deliveries
 from hostd.transcript import Transcript
@@ -249,8 +250,9 @@ async def test_a_secret_of_another_repository_is_refused(place: Place) -> None:
 
 async def test_a_fork_waits_for_approval_and_gets_no_config(place: Place) -> None:
     platform, app, ada = place.house.platform, place.house.app, place.house.ada
-    await change_config(platform, app, place.house.production, ada, {"SECRET": "production"}, Transcript())
-    await change_preview_config(platform, app, ada, {"SHARED": "previews"})
+    wanted = {"SECRET": ConfigChange("production", scopes=frozenset(Scope))}
+    await change_config(platform, app, place.house.production, ada, wanted, Transcript())
+    await change_preview_config(platform, app, ada, {"SHARED": ConfigChange("previews")})
     commit = place.forge.commit("refs/pull/12/head", FILES)
     await place.send("pull_request", pull_request("opened", 12, commit))
     await place.house.settled()

@@ -27,6 +27,7 @@ from hostd.model.push import ZERO, RefUpdate
 from hostd.model.route import ToInstances
 from hostd.store import apps, builds, environments, users
 from hostd.transcript import Transcript
+from tests.control.house import changes_of
 from tests.eventually import until
 from tests.fakes import FakeEngine
 from tests.fakes_control import FakeBuilder, FakeRouter, platform_in
@@ -230,14 +231,23 @@ async def test_a_preview_that_is_just_pushed_to_is_not_swept(house: House) -> No
 async def test_production_config_reaches_no_preview_and_a_previews_own_wins(house: House) -> None:
     production = await production_of(house.platform, house.app)
     await change_config(
-        house.platform, house.app, production, house.ada, {"SECRET": "s", "A": "production"}, house.said
+        house.platform,
+        house.app,
+        production,
+        house.ada,
+        changes_of({"SECRET": "s", "A": "production"}),
+        house.said,
     )
-    await change_preview_config(house.platform, house.app, house.ada, {"A": "previews", "B": "previews"})
+    await change_preview_config(
+        house.platform, house.app, house.ada, changes_of({"A": "previews", "B": "previews"})
+    )
     await house.push("main")
     await house.push("topic")
     topic = await house.preview("topic")
     assert await config_of(house.platform, topic) == {"A": "previews", "B": "previews"}
-    release = await change_config(house.platform, house.app, topic, house.ada, {"B": "topic"}, house.said)
+    release = await change_config(
+        house.platform, house.app, topic, house.ada, changes_of({"B": "topic"}), house.said
+    )
     assert release
     assert (release.config, release.reason) == ({"A": "previews", "B": "topic"}, "set B")
     assert await config_of(house.platform, production) == {"SECRET": "s", "A": "production"}
@@ -246,14 +256,17 @@ async def test_production_config_reaches_no_preview_and_a_previews_own_wins(hous
     assert (
         await change_config(house.platform, house.app, topic, house.ada, {"B": None}, house.said)
     ) is not None
-    for changes in ({}, {"PORT": "1"}, {"A": "x" * 70_000}):
+    refused: list[dict[str, str | None]] = [{}, {"PORT": "1"}, {"A": "x" * 70_000}]
+    for changes in refused:
         with pytest.raises(Invalid):
-            await change_preview_config(house.platform, house.app, house.ada, changes)
+            await change_preview_config(house.platform, house.app, house.ada, changes_of(changes))
 
 
 async def test_promote_makes_a_release_of_the_same_image_with_productions_config(house: House) -> None:
     production = await production_of(house.platform, house.app)
-    await change_config(house.platform, house.app, production, house.ada, {"A": "production"}, house.said)
+    await change_config(
+        house.platform, house.app, production, house.ada, changes_of({"A": "production"}), house.said
+    )
     await house.push("topic")
     topic = await house.preview("topic")
     built = len(house.builder.built)
@@ -357,7 +370,7 @@ async def test_destroying_a_preview_leaves_its_branch(house: House) -> None:
     assert (await house.branches(), house.engine.running) == ([], [])
     assert house.tip("topic") != ZERO
     with pytest.raises(NotFound):
-        await change_config(house.platform, house.app, topic, house.ada, {"A": "1"}, house.said)
+        await change_config(house.platform, house.app, topic, house.ada, changes_of({"A": "1"}), house.said)
     production = await production_of(house.platform, house.app)
     with pytest.raises(NotFound, match="'production' is no preview of shop"):
         await previews.destroy_preview(house.platform, house.app, house.ada, production)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hostd.build.workshop import BUILD_KEY
 from hostd.control.config import change_config
 from hostd.control.push import accept
 from hostd.errors import BuildFailed, Conflict, Invalid, NotFound, RolloutFailed
@@ -18,7 +19,7 @@ from hostd.model.route import ToError
 from hostd.model.source import Source
 from hostd.store import apps, builds
 from hostd.transcript import Transcript
-from tests.control.house import House, house_in, image_of
+from tests.control.house import House, changes_of, house_in, image_of
 from tests.eventually import until
 from tests.fakes_control import FakeBuilder
 
@@ -134,10 +135,14 @@ async def test_a_build_sees_the_layers_that_live_unless_the_cache_is_to_be_clear
 async def test_a_build_sees_no_secrets_of_the_app_and_the_release_has_all(
     house: House, builder: NotingBuilder
 ) -> None:
-    changes = {"SECRET": "s", "NODE_ENV": "production", "VITE_API": "/api"}
-    await change_config(house.platform, house.app, house.production, house.ada, changes, house.said)
+    changes: dict[str, str | None] = {"SECRET": "s", "NODE_ENV": "production", "VITE_API": "/api"}
+    await change_config(
+        house.platform, house.app, house.production, house.ada, changes_of(changes), house.said
+    )
     await house.push()
-    assert builder.given[0][0] == {"NODE_ENV": "production", "VITE_API": "/api"}
+    seen = dict(builder.given[0][0])
+    assert seen.pop(BUILD_KEY)
+    assert seen == {"NODE_ENV": "production", "VITE_API": "/api"}
     env = house.keeper.instances[0].spec.env
     assert (env["SECRET"], env["HOSTD_COMMIT"]) == ("s", house.tip("main"))
 

@@ -9,7 +9,7 @@ from hostd.errors import Conflict, NotFound, Unavailable
 from hostd.model.app import User
 from hostd.model.release import Release, ReleaseState
 from hostd.model.route import ToDirectory
-from tests.control.house import House, image_of
+from tests.control.house import House, changes_of, image_of
 from tests.fakes_control import static_image
 
 
@@ -41,7 +41,9 @@ async def test_the_one_before_is_the_one_that_served_and_not_one_that_failed(hou
 
 async def test_a_rollback_brings_the_config_of_then(house: House) -> None:
     await house.deploy()
-    await change_config(house.platform, house.app, house.production, house.ada, {"A": "1"}, house.said)
+    await change_config(
+        house.platform, house.app, house.production, house.ada, changes_of({"A": "1"}), house.said
+    )
     release = await back(house, 1)
     assert release.config == {}
     assert "A" not in house.keeper.instances[0].spec.env

@@ -5,7 +5,17 @@ from hostd.errors import Conflict, NotFound
 from hostd.model.app import App
 from hostd.model.build import BuildState
 from hostd.model.pause import Pause
-from hostd.store import apps, builds, config_groups, config_vars, environments, formation, pauses, sleep, users
+from hostd.store import (
+    apps,
+    builds,
+    config_groups,
+    config_vars,
+    environments,
+    formation,
+    pauses,
+    sleep,
+    users,
+)
 from hostd.store.database import Database
 from hostd.store.tables import metadata
 from tests.store.samples import COMMIT, LATER, NOW, VAR, environment_of, release_of

@@ -17,6 +17,8 @@ def test_every_column_of_bytes_says_that_it_is_encrypted() -> None:
         "preview_config_vars.value",
         "config_group_vars.value",
         "releases.config",
+        "forges.secret",
+        "forges.token",
     }
     assert all(isinstance(column.type, Encrypted) for column in encrypted.columns())
 
