@@ -46,13 +46,16 @@ class FakeEngine:
     """`refuse` maps a process type to the reason why it cannot be started; `tasks` are those that were run.
 
     `memory_mb` is what the machine has, `swap` whether it has any; each Instance holds HELD_MB. `reclaim` waits for
-    `reclaiming`, if it is set.
+    `reclaiming`, if it is set. `sick` are ids of Instances that answer 500 whatever they serve, `deaf` of those that
+    listen no more.
     """
 
     def __init__(self, machine: FakeMachine | None = None) -> None:
         self.machine = machine or FakeMachine()
         self.refuse: dict[str, str] = {}
         self.tasks: list[Task] = []
+        self.sick: set[str] = set()
+        self.deaf: set[str] = set()
         self.memory_mb = 1 << 20
         self.swap = True
         self.reclaiming: asyncio.Event | None = None
@@ -78,7 +81,7 @@ class FakeEngine:
         if spec.process in self.refuse:
             raise Unavailable(self.refuse[spec.process])
         line = spec.command[-1]
-        server = await _serve(line, spec.release) if _serves(line) else None
+        server = await _serve(line, spec.release, lambda: spec.id in self.sick) if _serves(line) else None
         port = server.sockets[0].getsockname()[1] if server else 1
         instance = Instance(spec, Endpoint("127.0.0.1", port), time.time())
         said: list[str] = []
@@ -171,7 +174,8 @@ class FakeEngine:
 
     def listening(self, instance: Instance) -> Sequence[str]:
         life = self.machine.lives.get(instance.id)
-        return [f"0.0.0.0:{instance.endpoint.port}"] if life and life.server else []
+        there = life and life.server and instance.id not in self.deaf
+        return [f"0.0.0.0:{instance.endpoint.port}"] if there else []
 
 
 def instance_spec(command: Sequence[str] = ("serve 200",), **changes: object) -> InstanceSpec:
@@ -220,7 +224,7 @@ async def _act(line: str, say: Callable[[str], None], deaf: list[bool]) -> int:
     return 0
 
 
-async def _serve(line: str, release: int) -> asyncio.Server:
+async def _serve(line: str, release: int, sick: Callable[[], bool]) -> asyncio.Server:
     name, *words = _commands(line)[-1]
     status = words[0] if name == "serve" else "200"
 
@@ -228,7 +232,8 @@ async def _serve(line: str, release: int) -> asyncio.Server:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             await reader.readuntil(b"\r\n\r\n")
             body = f"v{release}\n"
-            head = f"HTTP/1.1 {status} It\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            said = 500 if sick() else status
+            head = f"HTTP/1.1 {said} It\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
             writer.write((head + body).encode())
             await writer.drain()
         writer.close()

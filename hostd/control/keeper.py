@@ -6,7 +6,7 @@ the web Instances to sleep and wakes them; other processes go on, but for a Prev
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -85,7 +85,7 @@ class Keeper:
             if instance:
                 state = InstanceState.FROZEN if slot in frozen else InstanceState.RUNNING
             else:
-                state = InstanceState.STOPPED if stopped and self._sleeps(slot) else InstanceState.STARTING
+                state = InstanceState.STOPPED if stopped and self.sleeps(slot[0]) else InstanceState.STARTING
             self.places[slot] = Place(state, self._platform.now(), instance)
             if state is not InstanceState.STOPPED:
                 self._tasks[slot] = asyncio.create_task(self._watch(slot))
@@ -94,11 +94,7 @@ class Keeper:
         """Point the Route at the Instances that answer now. Nothing while another Keeper has taken it over."""
         if self.relieved:
             return
-        healthy = [
-            place.instance
-            for _, place in self._web()
-            if place.state in (InstanceState.RUNNING, *HELD) and place.instance
-        ]
+        healthy = self._in(InstanceState.RUNNING, *HELD) or self._in(InstanceState.UNHEALTHY)
         scaled_up = bool(self._web())  # else there is nothing to wake
         state = {"asleep": self.asleep and scaled_up, "scaled_up": scaled_up}
         route = route_of(self.environment, self.release, healthy, self._site, **state)
@@ -159,7 +155,7 @@ class Keeper:
         for slot, place in self._held():
             assert place.instance
             if await self._platform.engine.reclaim(place.instance) and self.places.get(slot) is place:
-                self._put(slot, InstanceState.RECLAIMED, place.instance)
+                self.put(slot, InstanceState.RECLAIMED, place.instance)
 
     async def stop_frozen(self) -> None:
         """Stop what sleeps; the next request starts it."""
@@ -179,8 +175,12 @@ class Keeper:
     def _web(self) -> list[tuple[Slot, Place]]:
         return [(slot, place) for slot, place in sorted(self.places.items()) if slot[0] == WEB]
 
-    def _sleeps(self, slot: Slot) -> bool:
-        return slot[0] == WEB or self.environment.preview
+    def sleeps(self, process: str) -> bool:
+        """Whether Instances of `process` sleep too: in production those of web alone."""
+        return process == WEB or self.environment.preview
+
+    def _in(self, *states: InstanceState) -> list[Instance]:
+        return [place.instance for _, place in self._web() if place.state in states and place.instance]
 
     def _held(self) -> list[tuple[Slot, Place]]:
         return [(slot, place) for slot, place in sorted(self.places.items()) if place.state in HELD]
@@ -190,11 +190,11 @@ class Keeper:
         await asyncio.sleep(UNDER_WAY)
         if await self._busy():
             return False
-        for slot in [slot for slot in self.places if self._sleeps(slot)]:
+        for slot in [slot for slot in self.places if self.sleeps(slot[0])]:
             place = self.places[slot]
             if place.instance and place.state is InstanceState.RUNNING:
                 await self._platform.engine.freeze(place.instance)
-                self._put(slot, InstanceState.FROZEN, place.instance)
+                self.put(slot, InstanceState.FROZEN, place.instance)
             else:
                 await self._unwatch(slot)  # it crashed: it is not to be started while all others sleep
         return not await self._busy()
@@ -204,7 +204,7 @@ class Keeper:
         task = self._tasks.pop(slot)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        self._put(slot, InstanceState.STOPPED, None)
+        self.put(slot, InstanceState.STOPPED, None)
 
     def _watch_others(self) -> None:
         """Start what was stopped beside the web, and do not wait for it."""
@@ -224,7 +224,7 @@ class Keeper:
         for slot, place in self._held():
             assert place.instance
             await self._platform.engine.thaw(place.instance)
-            self._put(slot, InstanceState.RUNNING, place.instance)
+            self.put(slot, InstanceState.RUNNING, place.instance)
 
     async def _start_stopped(self) -> None:
         """Whether a start succeeds or not, its slot is watched as any other from then on."""
@@ -240,6 +240,11 @@ class Keeper:
         for result in results:
             if isinstance(result, Exception):
                 raise result
+
+    def instead(self, slot: Slot, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` in place of watching `slot`, then watch it again; `let_go` ends either."""
+        self._tasks[slot].cancel()
+        self._tasks[slot] = asyncio.create_task(self._watch(slot, work))
 
     async def let_go(self, slots: Sequence[Slot] | None = None) -> list[Instance]:
         """Stop watching `slots`, or all and the Route; their Instances go on and are returned.
@@ -260,7 +265,9 @@ class Keeper:
         places = [self.places.pop(slot) for slot in chosen]
         return [place.instance for place in places if place.instance]
 
-    async def _watch(self, slot: Slot) -> None:
+    async def _watch(self, slot: Slot, first: Callable[[], Awaitable[None]] | None = None) -> None:
+        if first:
+            await first()
         while True:
             place = self.places[slot]
             try:
@@ -270,7 +277,7 @@ class Keeper:
                     ended = await self._platform.engine.wait(place.instance)
                     await self._ended(slot, place.instance, ended)
             except HostdError as error:
-                self._say(slot, f"could not be started: {error.message}")
+                self.say(slot, f"could not be started: {error.message}")
                 await self._wait(slot)
             except Exception:  # noqa: BLE001 (one slot's bug must not end the watching of it)
                 _log.exception("watching %s %s failed", self.environment.label, slot)
@@ -284,23 +291,23 @@ class Keeper:
 
     async def _start_in_room(self, slot: Slot, spec: InstanceSpec) -> None:
         instance = await self._platform.engine.start(spec)
-        self._put(slot, InstanceState.STARTING, instance)
+        self.put(slot, InstanceState.STARTING, instance)
         try:
             if slot[0] == WEB:
                 await wait_healthy(self._platform, self.environment, instance)
         except BaseException:
-            self._put(slot, InstanceState.CRASHED, None)
+            self.put(slot, InstanceState.CRASHED, None)
             await asyncio.shield(self._platform.engine.stop(instance, 0))
             raise
-        self._put(slot, InstanceState.RUNNING, instance)
+        self.put(slot, InstanceState.RUNNING, instance)
         await self.publish()
 
     async def _ended(self, slot: Slot, instance: Instance, ended: Exit) -> None:
         ran = self._platform.now().timestamp() - instance.started_at
-        self._say(slot, str(ended))
+        self.say(slot, str(ended))
         if ran >= CALM:
-            self._put(slot, InstanceState.CRASHED, None, lambda _: 0)
-        self._put(slot, InstanceState.CRASHED, None)
+            self.put(slot, InstanceState.CRASHED, None, lambda _: 0)
+        self.put(slot, InstanceState.CRASHED, None)
         await self.publish()
         await self._platform.engine.stop(instance, 0)
         await self._wait(slot)
@@ -308,20 +315,22 @@ class Keeper:
     async def _wait(self, slot: Slot) -> None:
         """Wait before the next start: 1, 2, 4, ... LONGEST_WAIT seconds."""
         restarts = self.places[slot].restarts
-        self._put(slot, InstanceState.CRASHED, None, lambda count: count + 1)
+        self.put(slot, InstanceState.CRASHED, None, lambda count: count + 1)
         await asyncio.sleep(min(LONGEST_WAIT, 2.0 ** min(restarts, 10)))
 
-    def _put(
+    def put(
         self,
         slot: Slot,
         state: InstanceState,
         instance: Instance | None,
         restarts: Callable[[int], int] = lambda count: count,
     ) -> None:
+        """What stands in `slot` from now on; `restarts` makes the new count of the old."""
         count = restarts(self.places[slot].restarts)
         self.places[slot] = Place(state, self._platform.now(), instance, count)
 
-    def _say(self, slot: Slot, text: str) -> None:
+    def say(self, slot: Slot, text: str) -> None:
+        """A line about `slot` in the app's log."""
         process, number = slot
         line = f"{process}.{number} {text}"
         at = self._platform.now().timestamp()

@@ -9,7 +9,6 @@ from hostd.control.keeper import Keeper
 from hostd.control.launching import RELEASE_COMMAND, Slot, slots_of
 from hostd.control.platform import Platform
 from hostd.control.rollout import drain, start_all
-from hostd.control.routing import WEB
 from hostd.control.stopping import kill_all
 from hostd.control.turns import to_the_end, turn
 from hostd.errors import Conflict, Invalid, LimitExceeded
@@ -40,7 +39,7 @@ async def apply_formation(
 ) -> Mapping[str, int]:
     """Set the quantities in `changes` (0 to QUANTITY_LIMIT); returns all. What is too much is drained, then stopped.
 
-    An Environment that sleeps is woken first, unless it is to have no web Instance any more. Raises Invalid for an
+    An Environment that sleeps is woken first, unless what sleeps is to be gone. Raises Invalid for an
     unknown process type or quantity, LimitExceeded past TOTAL_LIMIT, Conflict before the first push, RolloutFailed,
     Unavailable; then all is as before.
     """
@@ -53,7 +52,7 @@ async def apply_formation(
         wanted = slots_of(keeper.release, {**before, **changes})
         if len(wanted) > max(TOTAL_LIMIT, len(keeper.places)):
             raise LimitExceeded(f"that makes {len(wanted)} instances; an app may have {TOTAL_LIMIT} in all")
-        if changes.get(WEB):
+        if any(quantity and keeper.sleeps(process) for process, quantity in changes.items()):
             await keeper.wake()
         missing = [slot for slot in wanted if slot not in keeper.places]
         started = await start_all(platform, environment, keeper.release, missing, transcript)

@@ -12,11 +12,13 @@ from hostd.model.image import Image
 class InstanceState(StrEnum):
     """starting -> running -> frozen -> reclaimed -> stopped; `crashed` waits for its next start (back-off).
 
+    An `unhealthy` one runs, but fails its liveness check; another one is about to be started in its place.
     A reclaimed one is frozen and its memory is in swap.
     """
 
     STARTING = "starting"
     RUNNING = "running"
+    UNHEALTHY = "unhealthy"
     FROZEN = "frozen"
     RECLAIMED = "reclaimed"
     CRASHED = "crashed"

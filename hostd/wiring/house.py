@@ -14,6 +14,7 @@ from hostd.build.lifecycle import Lifecycle
 from hostd.control import reconcile
 from hostd.control.deliveries import work_off_deliveries
 from hostd.control.domains import keep_looking
+from hostd.control.liveness import Liveness
 from hostd.control.logs import LogBook
 from hostd.control.platform import Names, Platform
 from hostd.control.secrets import Secrets
@@ -85,6 +86,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
         sleeper = Sleeper(platform, SleepTimes(settings.reclaim_after, settings.stop_after))
         await router.on_wake(sleeper.wake)
         running.append(_keep_running(sleeper.run(router.requests())))
+        running.append(_keep_running(Liveness(platform).run()))
         running.append(_keep_running(reconcile.keep_reconciling(platform)))
         running.append(_keep_running(keep_looking(platform)))
         running.append(_keep_running(work_off_deliveries(platform)))
