@@ -85,14 +85,26 @@ async def destroy_app(platform: Platform, app: App, actor: User, confirm: str) -
             f"destroying {app.name} needs its name as confirmation", hint=f"confirm with: {app.name}"
         )
     async with AsyncExitStack() as held:
-        its_environments = await platform.db.read(environments.of_app, app.id)
-        await hold(platform, [environment.label for environment in its_environments], held)
+        await _hold_all(platform, app, held)
         await held.enter_async_context(platform.building[app.id])
         await held.enter_async_context(platform.sweeping[app.id])
         its_environments = await platform.db.read(environments.of_app, app.id)
         await platform.db.call(apps.destroy, app.id, platform.now())
         await remove_all_of(platform, its_environments)
         await remove_files_of(platform, app)
+
+
+async def _hold_all(platform: Platform, app: App, held: AsyncExitStack) -> None:
+    """Alone with every Environment of the App, also with a Preview that was made while its turn was waited for."""
+    holds: set[str] = set()
+    while True:
+        its_environments = await platform.db.read(environments.of_app, app.id)
+        labels = {environment.label for environment in its_environments}
+        if labels <= holds:
+            return
+        await held.aclose()
+        await hold(platform, labels, held)
+        holds = labels
 
 
 async def set_production_branch(platform: Platform, app: App, actor: User, branch: str) -> App:

@@ -6,13 +6,13 @@ The Protocols here have one real implementation each and a fake in tests/fakes.p
 import asyncio
 import logging
 import re
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from hostd.control.locks import Locks
 from hostd.control.room import Room
 from hostd.control.secrets import Secrets
 from hostd.engine.base import Engine
@@ -178,9 +178,9 @@ class Platform:
     keyring: dict[str, int] = field(default_factory=dict)  # fingerprint of an SSH key -> id of its User
     keepers: dict[int, "Keeper"] = field(default_factory=dict)
     traffic: Meter = field(default_factory=Meter)
-    locks: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
-    building: dict[int, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
-    sweeping: dict[int, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    locks: Locks[str] = field(default_factory=Locks)
+    building: Locks[int] = field(default_factory=Locks)
+    sweeping: Locks[int] = field(default_factory=Locks)
 
     def later(self, work: Coroutine[None, None, None]) -> None:
         """Run `work` beside everything else; the platform waits for it (or cancels it) when it closes."""

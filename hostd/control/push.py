@@ -37,10 +37,7 @@ async def accept(
     """
     authorize(user, Action.PUSH, app)
     options = parse_options(received.options)
-    app = await _settle_branch(platform, app, received)
-    rules = BranchRules(app.production_branch, (await settings_of(platform, app)).enabled)
-    chosen = candidate(received.updates, rules)
-    await _take_turns(platform, app, received, chosen, transcript, held)
+    app, rules, chosen = await _take_turns(platform, app, received, transcript, held)
     with platform.repositories.reader(app, received.quarantine) as reader:
         kind = reader.kind(chosen.new) if chosen else None  # of no other: it takes reading the whole object
         kinds = {chosen.new: kind} if chosen and kind else {}
@@ -173,31 +170,45 @@ def build_env(platform: Platform, config: Config) -> dict[str, str]:
 
 
 async def _take_turns(
-    platform: Platform,
-    app: App,
-    received: Received,
-    chosen: RefUpdate | None,
-    transcript: Transcript,
-    held: AsyncExitStack,
-) -> None:
-    """Alone with what the push may deploy or remove."""
-    changed = [u for u in received.updates if u is chosen or u.deletes]
-    labels = [label_for(app, update.branch) for update in changed if update.branch]
-    await hold(platform, labels, held, lambda: _say_wait(transcript))
+    platform: Platform, app: App, received: Received, transcript: Transcript, held: AsyncExitStack
+) -> tuple[App, BranchRules, RefUpdate | None]:
+    """Alone with what the push may deploy or remove, which is looked at again once its turn has come.
+
+    Of the first pushes of main and master at once, one makes production, and the other is a preview.
+    """
+    holds: set[str] | None = None
+    while True:
+        settled = await _settled(platform, app, received)
+        rules = BranchRules(settled.production_branch, (await settings_of(platform, settled)).enabled)
+        chosen = candidate(received.updates, rules)
+        changed = [update for update in received.updates if update is chosen or update.deletes]
+        labels = {label_for(settled, update.branch) for update in changed if update.branch}
+        if labels == holds:
+            break
+        await held.aclose()
+        await hold(platform, labels, held, lambda: _say_wait(transcript))
+        holds = labels
+    await _keep_branch(platform, settled)
+    return settled, rules, chosen
 
 
 def _say_wait(transcript: Transcript) -> None:
     transcript.step("Another deploy of this app is under way; waiting for it to end")
 
 
-async def _settle_branch(platform: Platform, app: App, received: Received) -> App:
+async def _settled(platform: Platform, app: App, received: Received) -> App:
+    """The App as it is now, with the production branch that this push leads to."""
     app = await platform.db.read(apps.by_id, app.id)
     with platform.repositories.reader(app) as reader:
         branch = production_branch(app.production_branch, received.updates, reader.tips())
-    if branch != app.production_branch:
-        await platform.db.call(apps.set_production_branch, app.id, branch)
-        await platform.repositories.set_head(app, branch)
     return replace(app, production_branch=branch)
+
+
+async def _keep_branch(platform: Platform, settled: App) -> None:
+    app = await platform.db.read(apps.by_id, settled.id)
+    if settled.production_branch != app.production_branch:
+        await platform.db.call(apps.set_production_branch, app.id, settled.production_branch)
+        await platform.repositories.set_head(app, settled.production_branch)
 
 
 def _named(error: HostdError) -> HostdError:

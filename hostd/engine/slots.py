@@ -151,11 +151,14 @@ class Slots:
     def _number(self) -> int:
         file = self._directory / "next_slot"
         if self._next >= self._ceiling:
-            self._next = int(file.read_text()) if file.exists() else 1
-            self._ceiling = self._next + _RESERVED
-            partial = file.with_suffix(".partial")
-            partial.write_text(str(self._ceiling))
-            partial.rename(file)
+            try:
+                following = int(file.read_text()) if file.exists() else 1
+                partial = file.with_suffix(".partial")
+                partial.write_text(str(following + _RESERVED))
+                partial.rename(file)
+            except OSError as error:
+                raise Unavailable(f"this machine cannot make another sandbox: {error.strerror}") from error
+            self._next, self._ceiling = following, following + _RESERVED
         self._next += 1
         return self._next - 1
 

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
+from hostd.errors import Invalid
+from hostd.http.auth import token_in
 from hostd.http.gate import GATE, PREFIX, Actor, Works
 from hostd.http.models import Id, NewToken, TokenIssued, TokenShown, UserShown
 from hostd.store import tokens
@@ -25,10 +27,17 @@ async def list_tokens(actor: Actor, platform: Works) -> Sequence[TokenShown]:
 
 
 @router.post("/tokens", status_code=201)
-async def create_token(actor: Actor, platform: Works, wanted: NewToken) -> TokenIssued:
-    """A new Token of yours. It is shown this once."""
+async def create_token(actor: Actor, platform: Works, request: Request, wanted: NewToken) -> TokenIssued:
+    """A new Token of yours. It is shown this once, and lasts no longer than the one it was asked for with."""
     now = platform.now()
-    expires_at = now + timedelta(days=wanted.expires_in_days) if wanted.expires_in_days else None
+    own = token_in(request.headers.get("authorization", "")) or ""
+    latest = await platform.db.read(tokens.expiry_of, own)
+    expires_at = now + timedelta(days=wanted.expires_in_days) if wanted.expires_in_days else latest
+    if latest and expires_at and expires_at > latest:
+        raise Invalid(
+            f"the token you use expires on {latest:%Y-%m-%d}: one that lasts longer cannot be made with it",
+            hint="use a token that lasts, or fewer days",
+        )
     token = await platform.db.call(tokens.issue, actor.id, wanted.name, now, expires_at)
     return TokenIssued(name=wanted.name, token=token)
 

@@ -166,8 +166,11 @@ class NginxRouter:
 
     async def _supervise(self) -> None:
         while True:
-            await process.until_ended(process.watch(self._directory))
-            log.error("the watch of nginx ended; starting it again")
+            try:
+                await process.until_ended(process.watch(self._directory))
+                log.error("the watch of nginx ended; starting it again")
+            except Unavailable as error:
+                log.error("%s; trying again", error.message)
             await asyncio.sleep(1)
 
     def _ports(self) -> list[int]:

@@ -57,7 +57,7 @@ async def start(directory: Path, ports: list[int]) -> None:
 
 
 def watch(directory: Path) -> int:
-    """The pid of the watch, which is started if there is none."""
+    """The pid of the watch, which is started if there is none. Raises Unavailable if it cannot be noted."""
     if pid := _watching_pid(directory):
         return pid
     null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
@@ -65,7 +65,11 @@ def watch(directory: Path) -> int:
         pid = command.leave(Command(("/bin/sh", str(_WATCH), str(directory))), output=null)
     finally:
         os.close(null)
-    (directory / "watch.pid").write_text(f"{pid}\n")
+    try:
+        (directory / "watch.pid").write_text(f"{pid}\n")
+    except OSError as error:  # nobody would know it again, and start another
+        os.kill(pid, signal.SIGKILL)
+        raise Unavailable(f"the watch of nginx cannot be noted: {error.strerror}") from error
     return pid
 
 

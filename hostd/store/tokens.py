@@ -45,6 +45,11 @@ def user_of(connection: Connection, token: str, now: datetime) -> User | None:
     return user(row) if row else None
 
 
+def expiry_of(connection: Connection, token: str) -> datetime | None:
+    """When the Token ends to stand for its User; None: never."""
+    return connection.scalar(select(tokens.c.expires_at).where(tokens.c.sha256 == _sha256(token)))
+
+
 def used(connection: Connection, token: str, now: datetime) -> None:
     """Note that the Token was used, unless that was noted less than USE_RECORDED ago."""
     stale = or_(tokens.c.last_used_at.is_(None), tokens.c.last_used_at <= now - USE_RECORDED)

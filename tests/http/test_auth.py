@@ -82,6 +82,25 @@ async def test_an_expired_token_opens_nothing(platform: Platform, stranger: http
     assert answer.status_code == 401
 
 
+async def test_a_token_that_expires_makes_none_that_lasts_longer(
+    platform: Platform, stranger: httpx.AsyncClient
+) -> None:
+    user = await platform.db.call(users.create, "ada", False, platform.now())
+    soon = platform.now() + timedelta(days=3)
+    token = await platform.db.call(tokens.issue, user.id, "short", platform.now(), soon)
+    mine = {"Authorization": f"Bearer {token}"}
+
+    async def make(**wanted: int) -> httpx.Response:
+        return await stranger.post("/api/v1/tokens", json={"name": "new", **wanted}, headers=mine)
+
+    refused = await make(expires_in_days=4)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+    assert f"expires on {soon:%Y-%m-%d}" in refused.text
+    assert [(await make()).status_code, (await make(expires_in_days=2)).status_code] == [201, 201]
+    listed = (await stranger.get("/api/v1/tokens", headers=mine)).json()
+    assert listed[1]["expires_at"] == listed[2]["expires_at"]  # the one without a time has its maker's
+
+
 async def test_too_many_wrong_tokens_from_one_address_are_told_to_wait(platform: Platform) -> None:
     now = 0.0
     door = Door(platform, lambda: now)
