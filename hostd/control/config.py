@@ -77,7 +77,7 @@ async def change_config(
         def store(connection: Connection) -> None:
             store_changes(connection, platform.secrets, config_vars.environment(environment.id), own, changes)
 
-        note_builds(before, after, transcript)
+        note_later(before, after, transcript)
         return await release_config(
             platform, environment, actor, after, described(before, after), transcript, store
         )
@@ -177,16 +177,14 @@ def merged(sources: Sourced) -> dict[str, ConfigVar]:
     return {name: var for _, config in sources for name, var in config.items()}
 
 
-def note_builds(before: Config, after: Config, transcript: Transcript) -> None:
-    """Say which of the changes only a Build will see."""
-    names = [
-        name
-        for names in differing(before, after)
-        for name in names
-        if any(Scope.BUILD in config[name].scopes for config in (before, after) if name in config)
-    ]
-    if names:
-        transcript.detail(f"builds see the change of {', '.join(names)} from the next push on")
+def note_later(before: Config, after: Config, transcript: Transcript) -> None:
+    """Say which of the changes reach Builds and Previews, and when."""
+    touched = [name for names in differing(before, after) for name in names]
+    for scope, words in ((Scope.BUILD, "builds see"), (Scope.PREVIEW, "previews have")):
+        reached = in_scope(before, scope).keys() | in_scope(after, scope).keys()
+        if names := [name for name in touched if name in reached]:
+            when = "push" if scope is Scope.BUILD else "release of each"
+            transcript.detail(f"{words} the change of {', '.join(names)} from the next {when} on")
 
 
 def check_not_shared(changes: ConfigChanges) -> None:

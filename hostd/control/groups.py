@@ -11,7 +11,7 @@ from hostd.control.config import (
     all_config_of,
     held,
     merged,
-    note_builds,
+    note_later,
     release_config,
     source_of,
     sources_of,
@@ -100,7 +100,7 @@ async def change_group(
 
     before, after = await platform.db.call(store)
     transcript.commit()
-    note_builds(before, after, transcript)
+    note_later(before, after, transcript)
     places = await platform.db.read(config_groups.places_of, group.id)
     return await _roll_out_everywhere(
         platform, actor, places, f"group {name}: {described(before, after)}", transcript
@@ -150,7 +150,7 @@ async def _tie(
             tie = config_groups.attach if attach else config_groups.detach
             tie(connection, details.group.id, environment.id)
 
-        note_builds(merged(sources), config, transcript)
+        note_later(merged(sources), config, transcript)
         reason = f"{'attached' if attach else 'detached'} group {name}"
         return await release_config(platform, environment, actor, config, reason, transcript, store)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Column, Connection, select
+from sqlalchemy import Column, Connection, bindparam, select
 
 from hostd.store.tables import Encrypted, metadata
 
@@ -19,14 +19,21 @@ def columns() -> Sequence[Column[bytes]]:
 
 def encrypt_anew(connection: Connection, anew: Callable[[bytes], bytes]) -> int:
     """Replace every encrypted value by what `anew` makes of it; how many there were."""
-    count = 0
-    for column in columns():
-        table = column.table
-        keys = list(table.primary_key.columns)
-        for row in connection.execute(select(*keys, column)).all():
-            *key, value = row
-            if value is not None:
-                this = (part == wanted for part, wanted in zip(keys, key, strict=True))
-                connection.execute(table.update().where(*this).values({column: anew(value)}))
-                count += 1
-    return count
+    # Else SQLite leaves what it replaces in free space of the file, where the old key still opens it.
+    connection.exec_driver_sql("PRAGMA secure_delete = 1")
+    return sum(_encrypt_column_anew(connection, column, anew) for column in columns())
+
+
+def _encrypt_column_anew(
+    connection: Connection, column: Column[bytes], anew: Callable[[bytes], bytes]
+) -> int:
+    table, keys = column.table, list(column.table.primary_key.columns)
+    rows = connection.execute(select(*keys, column).where(column.is_not(None))).all()
+    this = [key == bindparam(f"key{number}") for number, key in enumerate(keys)]
+    changes = [
+        {"anew": anew(value)} | {f"key{number}": part for number, part in enumerate(key)}
+        for *key, value in rows
+    ]
+    if changes:
+        connection.execute(table.update().where(*this).values({column: bindparam("anew")}), changes)
+    return len(changes)

@@ -101,6 +101,14 @@ async def test_instances_do_not_see_what_is_for_builds_only_and_the_change_says_
     assert not any("builds see" in line for line in house.said.lines[said:])
 
 
+async def test_a_change_that_previews_share_says_when_they_have_it(house: House) -> None:
+    await change_to(house, {"A": ConfigChange("1", scopes=frozenset(Scope))})
+    assert house.said.lines == [
+        "       builds see the change of A from the next push on",
+        "       previews have the change of A from the next release of each on",
+    ]
+
+
 async def test_previews_get_what_production_shares_and_their_own_wins(house: House) -> None:
     shared = frozenset({Scope.RUN, Scope.PREVIEW})
     wanted = {name: ConfigChange("production", scopes=shared) for name in ("A", "B", "C")}

@@ -94,6 +94,17 @@ async def rotate(data: Path) -> int:
         db.close()
 
 
+async def test_nothing_that_the_old_key_opens_is_left_in_the_file(data: Path) -> None:
+    db = Database.open(data / "hostd.db")
+    stored = await db.read(config_vars.of, config_vars.environment(1))
+    db.close()
+    olds = [var.value for var in stored.values()]
+    assert all(old in (data / "hostd.db").read_bytes() for old in olds)
+    await rotate(data)
+    assert [path.name for path in data.iterdir() if path.name.startswith("hostd.db")] == ["hostd.db"]
+    assert not any(old[-40:] in (data / "hostd.db").read_bytes() for old in olds)
+
+
 async def test_a_new_key_opens_everything_and_the_old_one_nothing(data: Path) -> None:
     old = (data / "key").read_bytes()
     assert await rotate(data) == HELD + 3
