@@ -22,6 +22,7 @@ from hostd.settings import Settings
 from hostd.ssh import server as ssh_server
 from hostd.store.database import Database
 from hostd.wiring import house as houses
+from hostd.wiring import service
 from hostd.wiring.ground import alone, holder, listening
 from hostd.wiring.house import SHUTDOWN_LIMIT, House, clock, engine_of, open_platform, router_of
 
@@ -45,6 +46,7 @@ async def _serve(settings: Settings, say: Callable[[str], None]) -> None:
         async with open_platform(settings) as house, _git_over_ssh(settings, house, ssh_listener):
             _on_signals(lambda: None)  # uvicorn takes them, and raises them again once it has ended
             _introduce(settings, house, say)
+            house.platform.later(service.beat())
             app = create_app(house.platform, house.logbook)
             config = uvicorn.Config(
                 app,
@@ -149,3 +151,4 @@ def _introduce(settings: Settings, house: House, say: Callable[[str], None]) -> 
         say(f"hostd: first start; the administrator's token, shown only now: {house.token}")
         say(f"hostd: log in with: hostd login {names.public_url} --token {house.token}")
     say("hostd: ready")
+    service.tell("READY=1")

@@ -33,7 +33,7 @@ from hostd.store import installation, tokens, users
 from hostd.store.database import Database
 from hostd.wiring.ground import lay_out
 
-SHUTDOWN_LIMIT = 30  # seconds for pushes that are past their commit point
+SHUTDOWN_LIMIT = 20  # seconds for what is under way; a build that takes longer is cut off
 ADMINISTRATOR = "admin"
 API_HOST = "hostd"  # the console's and API's name below the base domain
 _log = logging.getLogger(__name__)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -150,6 +151,56 @@ def test_an_instance_that_dies_is_started_again(own: Server) -> None:
 
     wait_for(answers, 10, "it was not started again")
     assert "web.1 exited with status 137" in own.api("GET", "/apps/shop/logs").text
+
+
+def test_a_service_manager_hears_that_hostd_is_ready_and_when_it_is_stuck(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        with serving(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="600000") as server:
+            project = server.create("shop")
+            project.deploy(app("one"))
+            heard = {manager.recv(100) for _ in range(4)}
+            assert heard == {b"READY=1", b"WATCHDOG=1"}
+            assert server.process
+            server.process.send_signal(signal.SIGSTOP)
+            try:
+                manager.settimeout(1)
+                with pytest.raises(TimeoutError):
+                    while True:
+                        manager.recv(100)
+                assert project.get().text == "one"
+            finally:
+                server.process.send_signal(signal.SIGCONT)
+
+
+def test_a_shutdown_under_builds_ends_in_time_and_refuses_what_was_not_done(own: Server) -> None:
+    projects = [own.create(f"shop-{number}") for number in range(5)]
+    pushes = []
+    for project in projects:
+        project.write(app("x", **{"hostd.toml": '[build]\ncommand = "sleep 61.5"\n'})).commit()
+        pushes.append(
+            subprocess.Popen(
+                ("git", "push", "-q", "hostd", "main"), cwd=project.directory, stderr=subprocess.PIPE
+            )
+        )
+
+    def building() -> bool:
+        return (
+            subprocess.run(("pgrep", "-fx", "sleep 61.5"), stdout=subprocess.DEVNULL, check=False).returncode
+            == 0
+        )
+
+    wait_for(building, 30, "no build began")
+    assert own.terminate() == 0
+    for push in pushes:
+        push.communicate()
+        assert push.returncode != 0
+    own.start()
+    for project in projects:
+        states = {row["state"] for row in own.api("GET", f"/apps/{project.name}/builds").json()}
+        assert states <= {"failed"}
+        assert project.get().status_code == 404
 
 
 def test_a_second_hostd_on_the_same_data_is_refused(own: Server) -> None:
