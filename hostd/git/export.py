@@ -19,6 +19,7 @@ from pathlib import Path
 
 from hostd import command, files
 from hostd.errors import BuildFailed, Invalid, LimitExceeded, Unavailable
+from hostd.git import attributes
 from hostd.git.config import environment, git
 from hostd.git.listing import TOTAL_LIMIT, list_files, too_large
 from hostd.git.reading import Change, Entry, Reader
@@ -28,6 +29,7 @@ CHANGES_LIMIT = 2000  # files that are written one by one; git is faster at more
 DEPTH_LIMIT = 64
 NAME_LIMIT = 255
 FOLD_AT = 0.1  # of the base's files
+PLAIN = "plain"  # a base whose files are written as they are stored
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _FIRST_TIME = 1_000_000_000  # 2001; times made from content lie in the 17 years after it
 
@@ -63,16 +65,15 @@ async def export(objects: Objects, commit: str, sources: Path, owner: int) -> So
         whole = sources / f"base-{tree}"
         if whole.is_dir():
             return Source(commit, tree, (whole,))
-        if base is None or _needs_git(reader, tree):
-            return Source(commit, tree, (await _whole(objects, reader, tree, sources, owner),))
-        delta = sources / f"delta-{base[:12]}-{tree}"
+        if base is None or not base.plain:
+            return Source(commit, tree, (await _whole(objects, tree, sources, owner),))
+        delta = sources / f"delta-{base.tree[:12]}-{tree}"
         if not delta.is_dir():
-            most = min(CHANGES_LIMIT, max(500, _count(sources, base) // 2))
-            changes = _changes(reader, base, tree, most)
-            if changes is None:
-                return Source(commit, tree, (await _whole(objects, reader, tree, sources, owner),))
+            changes = _changes(reader, base.tree, tree, min(CHANGES_LIMIT, max(500, base.count // 2)))
+            if changes is None or attributes.changed(changes):
+                return Source(commit, tree, (await _whole(objects, tree, sources, owner),))
             await _to_the_end(asyncio.to_thread(_write_delta, reader, tree, changes, delta, owner))
-        return Source(commit, tree, (delta, sources / f"base-{base}"))
+        return Source(commit, tree, (delta, sources / f"base-{base.tree}"))
 
 
 async def _to_the_end(work: Coroutine[None, None, None]) -> None:
@@ -91,30 +92,34 @@ async def fold(objects: Objects, source: Source, sources: Path, owner: int) -> N
     if base is None or len(source.directories) == 1:
         return
     with Reader(objects.repository, objects.quarantine) as reader:
-        if _changes(reader, base, source.tree, int(FOLD_AT * _count(sources, base))) is None:
-            await _whole(objects, reader, source.tree, sources, owner)
+        if _changes(reader, base.tree, source.tree, int(FOLD_AT * base.count)) is None:
+            await _whole(objects, source.tree, sources, owner)
 
 
 def collect(sources: Path, kept: Iterable[str]) -> None:
     """Remove every export that is neither the base nor among the directories `kept`. For the background."""
     base = _base(sources)
-    needed = {Path(path).name for path in kept} | {f"base-{base}", "base"}
+    needed = {Path(path).name for path in kept} | {f"base-{base.tree if base else ''}", "base"}
     for path in sources.iterdir() if sources.is_dir() else ():
         if path.name not in needed:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _base(sources: Path) -> str | None:
-    """The tree id of the base that deltas are made against."""
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What deltas are made against: the id of its tree, how many files, and whether hostd can write them itself."""
+
+    tree: str
+    count: int
+    plain: bool
+
+
+def _base(sources: Path) -> _Base | None:
     try:
-        return (sources / "base").read_text().split()[0]
+        tree, count, *kind = (sources / "base").read_text().split()
     except FileNotFoundError:
         return None
-
-
-def _count(sources: Path, base: str) -> int:
-    tree, count = (sources / "base").read_text().split()
-    return int(count) if tree == base else 0
+    return _Base(tree, int(count), kind == [PLAIN])
 
 
 def _changes(reader: Reader, base: str, tree: str, most: int) -> list[Change] | None:
@@ -129,13 +134,7 @@ def _changes(reader: Reader, base: str, tree: str, most: int) -> list[Change] | 
     return changes if len(changes) <= most else None
 
 
-def _needs_git(reader: Reader, tree: str) -> bool:
-    """True if attributes change what is written (eol, ident, encodings): then only git itself writes it right."""
-    attributes = reader.file(tree, b".gitattributes") or b""
-    return any(word in attributes for word in (b"eol", b"ident", b"working-tree-encoding", b"text"))
-
-
-async def _whole(objects: Objects, reader: Reader, tree: str, sources: Path, owner: int) -> Path:
+async def _whole(objects: Objects, tree: str, sources: Path, owner: int) -> Path:
     """Write all of `tree` and make it the base."""
     entries = await list_files(tree, objects.env())
     for entry in entries:
@@ -143,13 +142,17 @@ async def _whole(objects: Objects, reader: Reader, tree: str, sources: Path, own
     partial, target = sources / f"partial-{tree}-{os.getpid()}", sources / f"base-{tree}"
     try:
         await _check_out(objects, tree, partial)
-        await asyncio.to_thread(_check_pointers, partial, entries)
+        rules = await asyncio.to_thread(attributes.texts, partial, entries)
+        if any(b"filter=lfs" in text for text in rules):
+            await asyncio.to_thread(_check_pointers, partial, entries)
         await asyncio.to_thread(_adopt, partial, entries, owner)
         partial.rename(target)
     except BaseException:
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True))
         raise
-    files.replace(sources / "base", f"{tree} {len(entries)}\n".encode())
+    files.replace(
+        sources / "base", f"{tree} {len(entries)} {'git' if attributes.converts(rules) else PLAIN}\n".encode()
+    )
     return target
 
 
@@ -193,9 +196,6 @@ def _check_entry(entry: Entry) -> None:
 
 def _check_pointers(root: Path, entries: Iterable[Entry]) -> None:
     """Refuse LFS pointers: the app would get three lines of text for its file."""
-    attributes = root / ".gitattributes"
-    if not attributes.is_file() or attributes.is_symlink() or b"filter=lfs" not in attributes.read_bytes():
-        return
     for entry in entries:
         path = os.path.join(os.fsencode(root), entry.path)  # noqa: PTH118 (bytes: names need not be UTF-8)
         if stat.S_ISREG(entry.mode) and _begins(path, LFS_POINTER):

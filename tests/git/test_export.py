@@ -106,6 +106,27 @@ async def test_export_ignore_does_not_change_the_app(clone: Clone) -> None:
     assert (directory / "v.txt").read_text() == "$Format:%H$"
 
 
+@pytest.mark.parametrize("place", ["", "deep/er/"])
+async def test_files_that_git_converts_are_written_by_git_wherever_that_is_said(
+    clone: Clone, place: str
+) -> None:
+    async def exported(name: str) -> str:
+        source = await clone.repositories.export(clone.app, clone.commit())
+        return (source.directories[0] / name).read_bytes().decode()
+
+    clone.write("other", "x")
+    clone.write(f"{place}before.txt", "a\n")
+    assert await exported(f"{place}before.txt") == "a\n"
+    clone.write(f"{place}.gitattributes", "*.txt text eol=crlf\n")
+    assert await exported(f"{place}before.txt") == "a\r\n"
+    clone.write(f"{place}after.txt", "b\n")
+    assert await exported(f"{place}after.txt") == "b\r\n"
+    clone.git("rm", "-q", f"{place}.gitattributes")
+    assert await exported(f"{place}after.txt") == "b\n"
+    clone.write("other", "y")
+    assert len((await clone.repositories.export(clone.app, clone.commit())).directories) == 2
+
+
 async def test_a_submodule_is_refused_by_name(clone: Clone) -> None:
     clone.write("a", "x")
     commit = clone.commit()
@@ -116,11 +137,12 @@ async def test_a_submodule_is_refused_by_name(clone: Clone) -> None:
         await clone.repositories.export(clone.app, clone.git("rev-parse", "HEAD"))
 
 
-async def test_an_lfs_pointer_is_refused_by_name(clone: Clone) -> None:
+@pytest.mark.parametrize("place", ["", "deep/er/"])
+async def test_an_lfs_pointer_is_refused_by_name(clone: Clone, place: str) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12\n"
-    clone.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n")
-    clone.write("big.bin", pointer)
-    with pytest.raises(Invalid, match=r"LFS pointer found at 'big\.bin'"):
+    clone.write(f"{place}.gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    clone.write(f"{place}big.bin", pointer)
+    with pytest.raises(Invalid, match=rf"LFS pointer found at '{place}big\.bin'"):
         await clone.repositories.export(clone.app, clone.commit())
 
 
