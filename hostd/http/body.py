@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import time
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
@@ -11,21 +12,24 @@ from starlette.requests import ClientDisconnect
 from hostd.errors import Invalid, LimitExceeded
 
 SILENCE = 60.0  # seconds between two pieces of a body
+PATIENCE = 30.0  # seconds that a body is waited for, however slowly it comes
+SLOWEST = 1024  # bytes a second, in the mean, after that
 PIECE = 256 * 1024  # bytes that are inflated at once: a gzip bomb holds a thousand times what it is
 
 
 class Body:
     """One request's body of at most `limit` bytes, inflated if it is gzipped."""
 
-    def __init__(self, request: Request, limit: int) -> None:
-        self._arriving = _arriving(request)
+    def __init__(self, request: Request, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._arriving = _arriving(request, clock)
         self._gzipped = request.headers.get("content-encoding") in ("gzip", "x-gzip")
         self._limit = limit
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """All of it, as it comes.
 
-        Raises Invalid for broken gzip and a client that stops sending, LimitExceeded past the limit.
+        Raises Invalid for broken gzip and a client that stops sending or sends too slowly, LimitExceeded past the
+        limit.
         """
         total = 0
         async for piece in _inflated(self._arriving) if self._gzipped else self._arriving:
@@ -41,9 +45,10 @@ class Body:
                 pass
 
 
-async def _arriving(request: Request) -> AsyncIterator[bytes]:
-    pieces = request.stream()
+async def _arriving(request: Request, clock: Callable[[], float]) -> AsyncIterator[bytes]:
+    pieces, came, waited = request.stream(), 0, 0.0
     while True:
+        start = clock()
         try:
             async with asyncio.timeout(SILENCE):
                 piece = await anext(pieces)
@@ -53,6 +58,9 @@ async def _arriving(request: Request) -> AsyncIterator[bytes]:
             raise Invalid(f"nothing came for {SILENCE:.0f} s") from error
         except ClientDisconnect as error:
             raise Invalid("the client hung up") from error
+        came, waited = came + len(piece), waited + clock() - start  # not the time that git takes to read it
+        if waited > PATIENCE and came < waited * SLOWEST:
+            raise Invalid(f"the request comes more slowly than {SLOWEST} bytes a second")
         yield piece
 
 

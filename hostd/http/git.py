@@ -5,6 +5,7 @@ would never read why it was refused.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -26,6 +27,8 @@ from hostd.http.body import Body
 from hostd.model.app import App, User
 
 SERVICES = {"git-upload-pack": Action.PULL, "git-receive-pack": Action.PUSH}
+AT_ONCE = 16  # pushes that are received
+AT_ONCE_OF_USER = 4  # or one User with slow connections could keep all others out
 FETCH_LIMIT = 64 * 1024 * 1024  # bytes of a fetch request, inflated
 NO_CACHE = {"Cache-Control": "no-cache, max-age=0, must-revalidate", "X-Accel-Buffering": "no"}
 
@@ -49,7 +52,8 @@ class GitRoute(APIRoute):
 def git_routes(platform: Platform, door: Door) -> APIRouter:
     """The routes below /NAME.git/."""
     routes = APIRouter(include_in_schema=False, route_class=GitRoute)
-    at_once = asyncio.Semaphore(16)
+    at_once = asyncio.Semaphore(AT_ONCE)
+    of_user = defaultdict[int, asyncio.Semaphore](lambda: asyncio.Semaphore(AT_ONCE_OF_USER))
 
     @routes.get("/{name}.git/info/refs")
     async def advertise(name: str, request: Request) -> Response:
@@ -83,7 +87,7 @@ def git_routes(platform: Platform, door: Door) -> APIRouter:
             return refusal
         receiving, body = Receiving(platform, *found, stateless=True), Body(request, PACK_LIMIT)
         try:
-            async with at_once:
+            async with of_user[found[1].id], at_once:
                 await receiving.open()
                 await receiving.feed(body.pieces())
         except LimitExceeded as error:  # real pushes meet these, and git shows no text beside an HTTP status

@@ -4,12 +4,16 @@ import asyncio
 import json
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import httpx
 import pytest
 
+from hostd.http.body import SILENCE
+from hostd.http.git import AT_ONCE
 from hostd.store import tokens, users
 from hostd.store.database import Database
 from tests.e2e.server import Project, Server
@@ -162,6 +166,24 @@ def test_an_app_of_somebody_else_is_as_if_it_were_not_there(
         tried += 1
     assert tried > 10
     assert client.get("/api/v1/apps", headers=headers).json() == []
+
+
+def test_slow_pushes_of_one_user_do_not_keep_out_another(
+    server: Server, client: httpx.Client, project: Project, stranger: str
+) -> None:
+    slow = f"slow-{project.name}"
+    assert client.post("/api/v1/apps", json={"name": slow}, headers=bearer(stranger)).status_code == 201
+    head = (
+        f"POST /{slow}.git/git-receive-pack HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {stranger}\r\n"
+        "Content-Type: application/x-git-receive-pack-request\r\nContent-Length: 1000\r\n\r\n0"
+    )
+    with ExitStack() as held:
+        for _ in range(AT_ONCE + 4):
+            connection = socket.create_connection(("127.0.0.1", server.api_port), timeout=10)
+            held.enter_context(connection).sendall(head.encode())
+        started = time.monotonic()
+        project.deploy(files("exec python3 program 200", ANSWER))
+        assert time.monotonic() - started < SILENCE  # after that the slow ones are gone anyway
 
 
 def test_a_repository_of_somebody_else_is_as_if_it_were_not_there(
