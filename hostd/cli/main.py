@@ -8,6 +8,7 @@ import typer
 from hostd.cli import (
     account,
     apps,
+    autoscale,
     config,
     deploys,
     domains,
@@ -34,6 +35,7 @@ app.command()(account.login)
 app.command()(account.logout)
 app.command()(account.whoami)
 app.add_typer(apps.apps, name="apps")
+processes.ps.command("autoscale")(autoscale.autoscale)
 app.add_typer(processes.ps, name="ps")
 app.command()(processes.logs)
 app.command()(traffic.traffic)

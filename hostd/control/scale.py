@@ -9,11 +9,13 @@ from hostd.control.keeper import Keeper
 from hostd.control.launching import RELEASE_COMMAND, Slot, slots_of
 from hostd.control.platform import Platform
 from hostd.control.rollout import drain, start_all
+from hostd.control.routing import WEB
 from hostd.control.stopping import kill_all
 from hostd.control.turns import to_the_end, turn
 from hostd.errors import Conflict, Invalid, LimitExceeded
 from hostd.model.app import App, Environment, User
 from hostd.model.instance import Instance, ProcessStatus
+from hostd.store import autoscale
 from hostd.store import formation as formations
 from hostd.transcript import Transcript
 
@@ -29,9 +31,14 @@ async def scale(
     formation: Mapping[str, int],
     transcript: Transcript,
 ) -> Mapping[str, int]:
-    """`apply_formation`, for those who may."""
+    """`apply_formation`, for those who may. Whoever scales web by hand ends its autoscaling."""
     authorize(actor, Action.SCALE, app)
-    return await apply_formation(platform, environment, formation, transcript)
+    quantities = await apply_formation(platform, environment, formation, transcript)
+    if WEB in formation and await platform.db.call(autoscale.remove, environment.id):
+        transcript.step(
+            "web is no longer autoscaled; if it should be: hostd ps autoscale web --min 1 --max N"
+        )
+    return quantities
 
 
 async def apply_formation(

@@ -9,6 +9,7 @@ from hostd.control.platform import Platform
 from hostd.http import (
     account,
     apps,
+    autoscale,
     config,
     deploys,
     domains,
@@ -50,6 +51,7 @@ def create_app(platform: Platform, logbook: LogBook) -> FastAPI:
         config,
         previews,
         traffic,
+        autoscale,
         domains,
         deploys,
         forges,

@@ -11,6 +11,7 @@ from hostd.model.app import PRODUCTION, App, Environment
 from hostd.model.names import shown
 from hostd.store.tables import (
     apps,
+    autoscale_rules,
     builds,
     config_group_attachments,
     config_vars,
@@ -89,6 +90,7 @@ def destroy(connection: Connection, environment_id: int) -> None:
         sleep_settings,
         domains,
         pauses,
+        autoscale_rules,
     ):
         connection.execute(table.delete().where(table.c.environment_id == environment_id))
     connection.execute(environments.delete().where(environments.c.id == environment_id))

@@ -322,3 +322,14 @@ fork_branches = Table(
     Column("app_id", ForeignKey("apps.id"), primary_key=True),
     Column("branch", String, primary_key=True),
 )
+
+# How many web Instances an Environment has by itself; no row: as many as it was scaled to.
+autoscale_rules = Table(
+    "autoscale_rules",
+    metadata,
+    Column("environment_id", ForeignKey("environments.id"), primary_key=True),
+    Column("least", Integer, nullable=False),
+    Column("most", Integer, nullable=False),
+    Column("concurrency", Integer, nullable=False),
+    Column("p95_ms", Integer),
+)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from hostd.build.lifecycle import Lifecycle
 from hostd.control import reconcile
+from hostd.control.autoscale import Autoscaler
 from hostd.control.deliveries import work_off_deliveries
 from hostd.control.domains import keep_looking
 from hostd.control.liveness import Liveness
@@ -90,6 +91,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
         running.append(_keep_running(reconcile.keep_reconciling(platform)))
         running.append(_keep_running(keep_looking(platform)))
         running.append(_keep_running(work_off_deliveries(platform)))
+        running.append(_keep_running(Autoscaler(platform).run()))
         try:
             yield House(platform, logbook, report, await db.call(_first_token, clock()))
         finally:

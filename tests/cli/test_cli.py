@@ -294,3 +294,16 @@ def test_traffic_is_shown_by_release(ada: Person) -> None:
     assert release.split()[:7] == ["v3", "3", "0.1", "2", "0", "0", "1"]
     assert last == "in the last 60 s; 0 under way now"
     assert json.loads(ada.run("traffic", "-a", "busy-app", "--json").stdout)["errors"] == 1
+
+
+def test_autoscaling_is_set_shown_and_ended(ada: Person) -> None:
+    ada.run("apps", "create", "wide-app")
+    where = ("-a", "wide-app")
+    assert ada.run("ps", "autoscale", "web", *where).stdout == "web is not autoscaled\n"
+    words = ("--min", "1", "--max", "5", "--concurrency", "10", "--p95", "1.5s")
+    shown = "web: 1 to 5 instances, 10 requests at once each, 95 % answered within 1500 ms\n"
+    assert ada.run("ps", "autoscale", "web", *words, *where).stdout == shown
+    assert json.loads(ada.run("ps", "autoscale", *where, "--json").stdout)["max"] == 5
+    for wrong in (("--p95", "fast"), ("--max", "0"), ("--off", "--max", "3"), ("worker", "--max", "3")):
+        ada.run("ps", "autoscale", *wrong, *where, status=2)
+    assert ada.run("ps", "autoscale", "--off", *where).stdout == "web is not autoscaled\n"

@@ -9,7 +9,17 @@ from sqlalchemy import Connection, column, inspect, select, table
 
 from hostd.errors import Unavailable
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")  # oldest first, as in versions/
+REVISIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+    "0009",
+)  # oldest first, as in versions/
 
 
 def revision_of(connection: Connection) -> str | None:
