@@ -92,6 +92,72 @@ def signed(secret: str, event: str, payload: Any, key: str) -> tuple[dict[str, s
     return headers, body
 
 
+class _Server(ThreadingHTTPServer):
+    """Listens on a free port."""
+
+    def __init__(self, forge: FakeForge) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.forge = forge
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Serves the FakeForge that the server carries."""
+
+    @property
+    def forge(self) -> FakeForge:
+        assert isinstance(self.server, _Server)
+        return self.server.forge
+
+    def do_GET(self) -> None:
+        self.answer(b"")
+
+    def do_POST(self) -> None:
+        self.answer(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+
+    def answer(self, body: bytes) -> None:
+        if self.path.startswith("/api/"):
+            self.forge.statuses.append((self.path, json.loads(body)))
+            return self.reply(201, {}, b"{}")
+        if self.path.startswith("/moved/"):
+            return self.reply(302, {"Location": self.path.removeprefix("/moved")}, b"")
+        given = self.headers.get("Authorization", "").removeprefix("Basic ")
+        if self.forge.token and base64.b64decode(given).decode().partition(":")[2] != self.forge.token:
+            return self.reply(401, {"WWW-Authenticate": 'Basic realm="forge"'}, b"")
+        self.backend(body)
+
+    def backend(self, body: bytes) -> None:
+        path, _, query = self.path.partition("?")
+        env = {
+            "PATH": os.environ["PATH"],
+            "GIT_PROJECT_ROOT": str(self.forge.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": "*",
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": self.command,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+        }
+        done = subprocess.run(["git", "http-backend"], env=env, input=body, capture_output=True, check=True)
+        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        status = int(headers.pop("Status", "200").split()[0])
+        self.reply(status, headers, content)
+
+    def reply(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @contextlib.contextmanager
 def forge_in(root: Path, token: str = "") -> Iterator[FakeForge]:
     """A forge with an empty repository."""
@@ -99,57 +165,7 @@ def forge_in(root: Path, token: str = "") -> Iterator[FakeForge]:
     (root / "me").mkdir(parents=True)
     subprocess.run(["git", "init", "-q", "--bare", str(root / "me/shop.git")], check=True)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.answer(b"")
-
-        def do_POST(self) -> None:
-            self.answer(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
-
-        def answer(self, body: bytes) -> None:
-            if self.path.startswith("/api/"):
-                forge.statuses.append((self.path, json.loads(body)))
-                return self.reply(201, {}, b"{}")
-            given = self.headers.get("Authorization", "").removeprefix("Basic ")
-            if forge.token and base64.b64decode(given).decode().partition(":")[2] != forge.token:
-                return self.reply(401, {"WWW-Authenticate": 'Basic realm="forge"'}, b"")
-            self.backend(body)
-
-        def backend(self, body: bytes) -> None:
-            path, _, query = self.path.partition("?")
-            env = {
-                "PATH": os.environ["PATH"],
-                "GIT_PROJECT_ROOT": str(forge.root),
-                "GIT_HTTP_EXPORT_ALL": "1",
-                "GIT_CONFIG_COUNT": "1",
-                "GIT_CONFIG_KEY_0": "safe.directory",
-                "GIT_CONFIG_VALUE_0": "*",
-                "PATH_INFO": path,
-                "QUERY_STRING": query,
-                "REQUEST_METHOD": self.command,
-                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-            }
-            done = subprocess.run(
-                ["git", "http-backend"], env=env, input=body, capture_output=True, check=True
-            )
-            head, _, content = done.stdout.partition(b"\r\n\r\n")
-            headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
-            status = int(headers.pop("Status", "200").split()[0])
-            self.reply(status, headers, content)
-
-        def reply(self, status: int, headers: dict[str, str], content: bytes) -> None:
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(content))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(forge)
     forge.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()

@@ -34,7 +34,8 @@ async def connect(
     Raises Invalid for a URL, Conflict if the App follows a repository already, Unavailable for an unknown host.
     """
     authorize(actor, Action.MANAGE_FORGES, app)
-    url = check_repository(repository, private=platform.private_forges)
+    # All of them have it there; GitLab redirects from a URL without .git, and redirects are not followed.
+    url = check_repository(repository, private=platform.private_forges).removesuffix(".git") + ".git"
     base = check_repository(api, private=platform.private_forges) if api else DIALECTS[kind].api(url)
     for place in (url, base):
         await address_of(place, private=platform.private_forges)

@@ -1,6 +1,8 @@
 """A webhook's delivery: is it the forge's, was it there before, and what does it want. The answer does not wait for
 more than the store: the work is done by `deliveries`."""
 
+import asyncio
+
 from hostd.control.platform import Platform
 from hostd.control.statuses import report
 from hostd.errors import Forbidden
@@ -25,10 +27,8 @@ async def take(
 
     Raises Unauthorized without a right signature, Forbidden for another repository's, Invalid.
     """
-    dialect = DIALECTS[forge.kind]
-    dialect.check(headers, body, platform.secrets.decrypt(forge.secret).decode(), platform.now())
-    event = event_of(dialect, headers, body)
-    if event.what is What.PING:
+    event = await asyncio.to_thread(_read, platform, forge, headers, body)
+    if event.what in (What.PING, What.OTHER):
         return event, None
     _check_repository(forge, event)
     state = {
@@ -38,13 +38,19 @@ async def take(
         What.NOTHING: DeliveryState.SKIPPED,
     }[event.what]
     branch = branch_of_fork(event.number) if event.number else event.branch
-    key = key_of(dialect, headers, body)
+    key = key_of(DIALECTS[forge.kind], headers, body)
     delivery = await platform.db.call(deliveries.create, forge.id, key, event, branch, state, platform.now())
     if delivery and state is DeliveryState.QUEUED:
         platform.queued.set()
     if delivery and state is DeliveryState.WAITING:
         platform.later(_ask_for_approval(platform, forge, delivery))
     return event, delivery
+
+
+def _read(platform: Platform, forge: Forge, headers: Headers, body: bytes) -> Event:
+    dialect = DIALECTS[forge.kind]
+    dialect.check(headers, body, platform.secrets.decrypt(forge.secret).decode(), platform.now())
+    return event_of(dialect, headers, body)
 
 
 async def _ask_for_approval(platform: Platform, forge: Forge, delivery: Delivery) -> None:

@@ -97,5 +97,10 @@ def fork_event(repository: str, number: int, branch: str, commit: str, *, closed
 
 
 def nothing(repository: str, note: str) -> Event:
-    """An event that changes nothing here."""
+    """An event of pushes or pull requests that changes nothing here."""
     return Event(What.NOTHING, repository, note=note)
+
+
+def other(repository: str) -> Event:
+    """An event that is of neither."""
+    return Event(What.OTHER, repository, note="only pushes and pull requests do something")

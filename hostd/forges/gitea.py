@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from hostd.forges.base import Call, Dialect, Headers, check_hex, nothing, push_event
+from hostd.forges.base import Call, Dialect, Headers, check_hex, other, push_event
 from hostd.forges.github import pull_request
 from hostd.model.forge import CommitStatus, Event, Progress
 from hostd.model.push import ZERO
@@ -32,7 +32,7 @@ def _read(headers: Headers, payload: Mapping[str, Any]) -> Event:
         return push_event(repository, f"refs/heads/{payload['ref']}", ZERO)
     if kind == "pull_request":
         return pull_request(repository, payload)
-    return nothing(repository, "only push, delete and pull_request events do something")
+    return other(repository)
 
 
 def _api(repository: str) -> str:

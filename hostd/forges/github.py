@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from hostd.forges.base import Call, Dialect, Headers, check_hex, fork_event, nothing, push_event
+from hostd.forges.base import Call, Dialect, Headers, check_hex, fork_event, nothing, other, push_event
 from hostd.model.forge import CommitStatus, Event, Progress, What
 
 DESCRIPTION_LIMIT = 140  # characters, the API's
@@ -30,7 +30,7 @@ def _read(headers: Headers, payload: Mapping[str, Any]) -> Event:
         return push_event(repository, payload["ref"], payload["after"])
     if kind == "pull_request":
         return pull_request(repository, payload)
-    return nothing(repository, "only push and pull_request events do something")
+    return other(repository)
 
 
 def pull_request(repository: str, payload: Mapping[str, Any]) -> Event:

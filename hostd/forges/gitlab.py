@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from hostd.errors import Unauthorized
-from hostd.forges.base import PASTE, Call, Dialect, Headers, fork_event, nothing, push_event
+from hostd.forges.base import PASTE, Call, Dialect, Headers, fork_event, nothing, other, push_event
 from hostd.model.forge import CommitStatus, Event, Progress
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 (how secrets of Standard Webhooks begin)
@@ -68,7 +68,7 @@ def _read(headers: Headers, payload: Mapping[str, Any]) -> Event:
         return push_event(repository, payload["ref"], payload["after"])
     if kind == "merge_request":
         return _merge_request(repository, payload["object_attributes"])
-    return nothing(repository, "only push and merge request events do something")
+    return other(repository)
 
 
 def _merge_request(repository: str, merge: Mapping[str, Any]) -> Event:

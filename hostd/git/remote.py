@@ -23,6 +23,9 @@ from hostd.git.receive import Session
 FETCH_LIMIT = 900.0  # seconds
 SLOWEST, SILENCE = 1000, 60  # bytes a second, for so many seconds: then the other side counts as gone
 _FETCHED = "refs/heads/fetched"
+_CUT_OFF = (
+    "fatal: fetch-pack: invalid index-pack output"  # alone: a limit ended the child that takes the pack
+)
 _REJECTED = re.compile(r"\[remote rejected\] \((.*)\)$")
 
 
@@ -109,6 +112,7 @@ def _settings(remote: Remote) -> dict[str, str]:
     address = f"[{remote.address}]" if ":" in remote.address else remote.address
     settings = {
         "credential.helper": "",
+        "fetch.unpackLimit": "1",  # one pack, whose size is bounded, and not many objects
         "http.curloptResolve": f"{parts.hostname}:{port}:{address}",
         "http.followRedirects": "false",
         "http.lowSpeedLimit": str(SLOWEST),
@@ -128,14 +132,18 @@ def _failure(remote: Remote, output: str) -> Exception:
             f"{remote.url} is not there, or the token may not read it",
             hint="connect again with a token that may: hostd forges connect --token TOKEN",
         )
-    if "fsize" in output.lower() or "File too large" in output:
-        return LimitExceeded(f"{remote.url} is larger than {PACK_LIMIT // 1024 // 1024} MiB")
     said = output.strip().splitlines()[-1:] or ["git was ended"]
+    if output.strip() == _CUT_OFF:
+        return LimitExceeded(
+            f"{remote.url} is larger than {PACK_LIMIT // 1024 // 1024} MiB, or too much work"
+        )
     return Unavailable(f"fetching from {remote.url} failed: {said[0].removeprefix('fatal: ')[:200]}")
 
 
 def _reason(said: str) -> str:
     for line in said.splitlines():
+        if line.startswith("remote: error: "):
+            return f"git refused what was fetched: {line.removeprefix('remote: error: ').strip()[:200]}"
         if found := _REJECTED.search(line):
             return found[1]
     last = said.strip().splitlines()[-1:] or ["git was ended"]

@@ -20,7 +20,7 @@ router = APIRouter(tags=["forges"])
 
 @router.post("/webhooks/forge/{forge_id}", status_code=202)
 async def take(forge_id: str, request: Request, platform: Works) -> Response:
-    """A forge's delivery. 202: recorded, and done soon; 200: nothing to do, or it was delivered before."""
+    """A forge's delivery. 202: recorded, and done soon, or ignored; 200: a ping, or it was delivered before."""
     forge = await webhooks.find(platform, forge_id)
     body = await _body(request)
     if body is None:
@@ -29,6 +29,8 @@ async def take(forge_id: str, request: Request, platform: Works) -> Response:
     event, delivery = await webhooks.take(platform, forge, request.headers, body)
     if event.what is What.PING:
         return JSONResponse({"detail": "pong"})
+    if event.what is What.OTHER:
+        return JSONResponse({"detail": f"ignored: {event.note}"}, 202)
     if delivery is None:
         return JSONResponse({"detail": "duplicate: already seen"})
     answer = {"delivery": delivery.id, "state": delivery.state, "detail": delivery.reason}

@@ -45,13 +45,14 @@ class Forge:
 
 
 class What(StrEnum):
-    """What an Event tells of."""
+    """What an Event tells of. NOTHING is recorded with the reason why nothing is done; the others like PING are not."""
 
     PING = "ping"
     BRANCH = "push"
     FORK = "pull request"
     FORK_CLOSED = "pull request closed"
-    NOTHING = "other"
+    NOTHING = "nothing"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,10 +231,10 @@ async def test_tags_and_other_events_do_nothing(place: Place) -> None:
     event, record = await place.send("ping", {"zen": "Keep it logically awesome."})
     assert (event.what, record) == ("ping", None)
     await place.send("push", pushed("refs/tags/v1", commit))
-    await place.send("issues", {"repository": {"full_name": "me/shop"}})
-    tag, issue = await place.settle()
+    event, record = await place.send("issues", {"repository": {"full_name": "me/shop"}})
+    assert (event.what, record) == ("other", None)
+    (tag,) = await place.settle()
     assert (tag.state, tag.reason) == ("skipped", "'refs/tags/v1' is no branch: only branches deploy")
-    assert issue.state is DeliveryState.SKIPPED
     assert place.house.builder.built == []
 
 
@@ -377,6 +377,23 @@ async def test_disconnecting_forgets_and_destroying_takes_it_along(place: Place)
     await platform.db.call(apps.destroy, app.id, platform.now())
     with pytest.raises(NotFound):
         await webhooks.find(platform, forge.id)
+
+
+async def test_private_addresses_are_for_operators_who_allow_them(place: Place) -> None:
+    platform = replace(place.house.platform, private_forges=False)
+    with pytest.raises(Invalid, match="is at a private address"):
+        await forges.connect(
+            platform, place.house.app, place.house.ada, Kind.GITEA, "https://localhost/me/shop", "", ""
+        )
+    public, inside = "https://127.0.0.1/me/shop", "https://169.254.169.254/api"
+    with pytest.raises(Invalid, match="is at a private address"):
+        await forges.connect(platform, place.house.app, place.house.ada, Kind.GITEA, public, "", inside)
+    with pytest.raises(Invalid, match="over https, not"):
+        await forges.connect(
+            platform, place.house.app, place.house.ada, Kind.GITEA, place.forge.repository, "", ""
+        )
+    with pytest.raises(Invalid, match="is at a private address"):  # connected while it was allowed
+        await pull_now(platform, place.house.app, place.house.ada, "main", Transcript())
 
 
 async def test_nobody_else_may(place: Place) -> None:

@@ -110,7 +110,7 @@ def test_githubs_events_are_read() -> None:
     assert github("pull_request", pull_request("closed", 12, COMMIT)).what is What.FORK_CLOSED
     assert github("pull_request", pull_request("labeled", 12, COMMIT)).what is What.NOTHING
     assert github("pull_request", pull_request("opened", 12, COMMIT, "me/shop")).what is What.NOTHING
-    assert github("star", {"repository": {"full_name": "me/shop"}}).what is What.NOTHING
+    assert github("star", {"repository": {"full_name": "me/shop"}}).what is What.OTHER
 
 
 def test_a_fork_that_was_deleted_is_still_a_fork() -> None:
@@ -151,7 +151,7 @@ def test_gitlabs_events_are_read() -> None:
     assert gitlab(merge("update")).what is What.NOTHING
     assert gitlab(merge("merge")).what is What.FORK_CLOSED
     assert gitlab(merge("open", source=1)).what is What.NOTHING
-    assert gitlab({"object_kind": "note"}).what is What.NOTHING
+    assert gitlab({"object_kind": "note"}).what is What.OTHER
 
 
 def test_giteas_events_are_read() -> None:
@@ -161,7 +161,7 @@ def test_giteas_events_are_read() -> None:
     assert gitea("push", pushed("refs/heads/main", COMMIT)).commit == COMMIT
     deleted = {"ref": "topic", "ref_type": "branch", "repository": {"full_name": "me/shop"}}
     assert gitea("delete", deleted) == Event(What.BRANCH, "me/shop", "topic", "")
-    assert gitea("delete", deleted | {"ref_type": "tag"}).what is What.NOTHING
+    assert gitea("delete", deleted | {"ref_type": "tag"}).what is What.OTHER
     assert gitea("pull_request", pull_request("synchronized", 12, COMMIT)).what is What.FORK
 
 

@@ -110,6 +110,8 @@ async def test_a_delivery_stays_known_over_a_restart(
 async def test_ping_is_answered(stranger: httpx.AsyncClient, hook: tuple[str, str]) -> None:
     answer = await send(stranger, hook, "ping", {"hook_id": 1})
     assert (answer.status_code, answer.json()) == (200, {"detail": "pong"})
+    answer = await send(stranger, hook, "star", {"repository": {"full_name": "me/shop"}})
+    assert (answer.status_code, answer.json()["detail"][:8]) == (202, "ignored:")
 
 
 async def test_a_fork_waits(
