@@ -1,4 +1,4 @@
-"""Routes about ConfigVars: of an Environment, of all Previews, of ConfigGroups."""
+"""Routes about ConfigVars: of an Environment, of all Previews."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Header, Response
 from fastapi.responses import StreamingResponse
 
-from hostd.control import groups
 from hostd.control.config import (
     OF_PREVIEWS,
     change_config,
@@ -22,9 +21,6 @@ from hostd.http.config_models import (
     ConfigChangesTaken,
     ConfigVarShown,
     DifferenceShown,
-    GroupName,
-    GroupShown,
-    NewGroup,
     ReleaseNumber,
     changes_of,
     config_shown,
@@ -36,7 +32,6 @@ from hostd.http.streaming import streamed
 from hostd.model.release import Release
 
 router = APIRouter(prefix=PREFIX, tags=["config"], dependencies=GATE)
-Changes = Annotated[ConfigChangesTaken, Body()]
 
 
 @router.get("/apps/{app}/config")
@@ -55,7 +50,7 @@ async def patch_config(
     the_app: TheApp,
     environment: TheEnvironment,
     platform: Works,
-    changes: Changes,
+    changes: Annotated[ConfigChangesTaken, Body()],
     if_match: Annotated[str | None, Header(max_length=100, description="The ETag that was seen.")] = None,
 ) -> StreamingResponse:
     """Set ConfigVars; null unsets. Answers with NDJSON lines, then the new Release, or null if none was needed."""
@@ -64,7 +59,7 @@ async def patch_config(
     return await streamed(
         platform,
         lambda transcript: change_config(platform, the_app, environment, actor, wanted, transcript, expected),
-        _release_shown,
+        release_shown,
     )
 
 
@@ -98,7 +93,7 @@ async def get_preview_config(the_app: TheApp, platform: Works) -> Mapping[str, C
 
 @router.patch("/apps/{app}/previews/config")
 async def patch_preview_config(
-    actor: Actor, the_app: TheApp, platform: Works, changes: Changes
+    actor: Actor, the_app: TheApp, platform: Works, changes: Annotated[ConfigChangesTaken, Body()]
 ) -> Mapping[str, ConfigVarShown]:
     """Set ConfigVars of all Previews; null unsets. Each Preview has them from its next Release on."""
     return config_shown(
@@ -106,65 +101,6 @@ async def patch_preview_config(
     )
 
 
-@router.get("/groups")
-async def list_groups(actor: Actor, platform: Works) -> Sequence[GroupShown]:
-    """The ConfigGroups one may change."""
-    return [GroupShown.of(details) for details in await groups.list_groups(platform, actor)]
-
-
-@router.post("/groups", status_code=201)
-async def create_group(actor: Actor, platform: Works, wanted: NewGroup) -> GroupShown:
-    """A new, empty ConfigGroup."""
-    group = await groups.create_group(platform, actor, wanted.name)
-    return GroupShown.of(groups.GroupDetails(group, {}, ()))
-
-
-@router.get("/groups/{group}")
-async def show_group(actor: Actor, platform: Works, group: GroupName) -> GroupShown:
-    """A ConfigGroup with what is in it."""
-    return GroupShown.of(await groups.find_group(platform, actor, group))
-
-
-@router.patch("/groups/{group}", response_class=StreamingResponse)
-async def patch_group(actor: Actor, platform: Works, group: GroupName, changes: Changes) -> StreamingResponse:
-    """Set ConfigVars of a ConfigGroup; null unsets. Answers with NDJSON lines, then the new Releases."""
-    wanted = changes_of(changes)
-    return await streamed(
-        platform,
-        lambda transcript: groups.change_group(platform, actor, group, wanted, transcript),
-        lambda releases: [_release_shown(release) for release in releases],
-    )
-
-
-@router.delete("/groups/{group}", status_code=204)
-async def destroy_group(actor: Actor, platform: Works, group: GroupName) -> None:
-    """Forget a ConfigGroup that is attached nowhere."""
-    await groups.destroy_group(platform, actor, group)
-
-
-@router.put("/apps/{app}/groups/{group}", response_class=StreamingResponse)
-async def attach_group(
-    actor: Actor, the_app: TheApp, environment: TheEnvironment, platform: Works, group: GroupName
-) -> StreamingResponse:
-    """Attach a ConfigGroup. Answers with NDJSON lines, then the new Release, or null if none was needed."""
-    return await streamed(
-        platform,
-        lambda transcript: groups.attach_group(platform, the_app, environment, actor, group, transcript),
-        _release_shown,
-    )
-
-
-@router.delete("/apps/{app}/groups/{group}", response_class=StreamingResponse)
-async def detach_group(
-    actor: Actor, the_app: TheApp, environment: TheEnvironment, platform: Works, group: GroupName
-) -> StreamingResponse:
-    """Detach a ConfigGroup. Answers with NDJSON lines, then the new Release, or null if none was needed."""
-    return await streamed(
-        platform,
-        lambda transcript: groups.detach_group(platform, the_app, environment, actor, group, transcript),
-        _release_shown,
-    )
-
-
-def _release_shown(release: Release | None) -> Any:
+def release_shown(release: Release | None) -> Any:
+    """A Release as the result of a stream; None stays none."""
     return ReleaseShown.of(release).model_dump(mode="json") if release else None

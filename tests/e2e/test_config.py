@@ -79,13 +79,18 @@ def test_a_group_reaches_all_apps_it_is_attached_to(project: Project, another: C
     server.cli("groups", "create", group)
     server.cli("groups", "set", group, "MAIL=one", "OWN=group")
     server.cli("config", "set", "-a", other.name, "OWN=own")
-    for each in (project, other):
-        each.deploy(FILES)
+    picky = {"Procfile": 'web: test "$MAIL" != bad && exec python3 server.py\n'}
+    for each, files in ((project, FILES), (other, {**FILES, **picky})):
+        each.deploy(files)
         assert f"{group} is attached: v2 is live" in server.cli("groups", "attach", group, "-a", each.name)
     said = server.cli("groups", "set", group, "MAIL=two")
     assert f"{project.name}-production: v3 is live" in said
     assert [each.get().json()["MAIL"] for each in (project, other)] == ["two", "two"]
     assert [each.get().json()["OWN"] for each in (project, other)] == ["group", "own"]
+    said = server.cli("groups", "set", group, "MAIL=bad", status=5)
+    assert f"{other.name}-production keeps the release it has" in said
+    assert f"1 of 2 did not start with the change: {other.name}-production" in said
+    assert [each.get().json()["MAIL"] for each in (project, other)] == ["bad", "two"]
     for each in (project, other):
         server.cli("groups", "detach", group, "-a", each.name)
     server.cli("groups", "destroy", group)
