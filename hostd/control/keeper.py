@@ -141,7 +141,13 @@ class Keeper:
                 self._platform.later(self.publish())
 
     async def thaw(self) -> None:
-        """Before hostd ends: what is frozen goes on, so that it answers without hostd. What was stopped stays so."""
+        """Before hostd ends: what is frozen goes on, so that it answers without hostd. What was stopped stays so.
+
+        A wake that waits for room is not waited for.
+        """
+        awake = all(place.state is InstanceState.RUNNING for _, place in self._web())
+        if not awake and not self._held():
+            return
         async with self._rest:
             if self._held():
                 await self._thaw()

@@ -93,6 +93,20 @@ async def test_where_memory_is_short_the_longest_asleep_makes_room_and_the_other
     await asyncio.gather(*wakes, return_exceptions=True)
 
 
+async def test_hostd_does_not_wait_for_wakes_that_wait_for_room_when_it_ends(house: House) -> None:
+    engine = FakeEngine()
+    first, second = stopped_apps(house, 2, engine)
+    engine.memory_mb = RESERVE_MB + HELD_MB
+    await first.wake()
+    waking = asyncio.create_task(second.wake())
+    await until(lambda: second.changing)
+    async with asyncio.timeout(10):
+        await second.thaw()
+        await second.let_go()
+        await waking
+    assert len(engine.running) == 1
+
+
 async def test_who_is_alone_may_try_with_less_than_it_may_take(house: House) -> None:
     engine = FakeEngine()
     (keeper,) = stopped_apps(house, 1, engine)
