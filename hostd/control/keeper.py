@@ -7,7 +7,7 @@ the web Instances to sleep and wakes them; other processes go on, but for a Prev
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -42,10 +42,16 @@ class Keeper:
     """Keeps one Release running until `close`."""
 
     def __init__(
-        self, platform: Platform, environment: Environment, release: Release, site: Path | None = None
+        self,
+        platform: Platform,
+        environment: Environment,
+        release: Release,
+        site: Path | None = None,
+        addresses: Sequence[str] = (),
     ) -> None:
         self.environment = environment
         self.release = release
+        self.addresses = addresses  # hosts of its own, which stay when another Release is live
         self.places: dict[Slot, Place] = {}
         self._platform = platform
         self._site = site
@@ -56,6 +62,11 @@ class Keeper:
         self._known_mb: dict[Slot, int] = {}  # what the Instance before took
         self.relieved = False  # another Keeper has the Route now: what happens here must not take it back
         self._rest = asyncio.Lock()
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        """Every host that leads to it now."""
+        return self.addresses if self.relieved else (self.environment.host, *self.addresses)
 
     @property
     def instances(self) -> Sequence[Instance]:
@@ -91,14 +102,15 @@ class Keeper:
                 self._tasks[slot] = asyncio.create_task(self._watch(slot))
 
     async def publish(self) -> None:
-        """Point the Route at the Instances that answer now. Nothing while another Keeper has taken it over."""
-        if self.relieved:
+        """Point its Routes at the Instances that answer now; not the Environment's once another Keeper has that."""
+        if not self.hosts:
             return
         healthy = self._in(InstanceState.RUNNING, *HELD) or self._in(InstanceState.UNHEALTHY)
         scaled_up = bool(self._web())  # else there is nothing to wake
         state = {"asleep": self.asleep and scaled_up, "scaled_up": scaled_up}
         route = route_of(self.environment, self.release, healthy, self._site, **state)
-        await self._platform.router.publish([route])
+        own = [replace(route, host=host, noindex=True, password="") for host in self.addresses]
+        await self._platform.router.publish(own if self.relieved else [route, *own])
 
     async def fall_asleep(self) -> bool:
         """Freeze the web Instances, if all run and nothing is under way to them, and what sleeps with them.
@@ -178,6 +190,33 @@ class Keeper:
                 *(self._platform.engine.stop(instance, SLEEP_GRACE) for instance in instances.values())
             )
 
+    def expect_web(self) -> None:
+        """Have a web Instance that was stopped in its sleep, if the Release has such a process."""
+        if self.release.image.process(WEB):
+            self.places[WEB, 1] = Place(InstanceState.STOPPED, self._platform.now(), None)
+            self.asleep = True
+
+    async def stop_web(self) -> None:
+        """Stop the web Instances, whatever they do; the next request starts one."""
+        async with self._rest:
+            leaving = await self._let_go([slot for slot, _ in self._web()])
+            self.expect_web()
+            await self.publish()
+        for instance in leaving:
+            await self._platform.engine.stop(instance, SLEEP_GRACE)
+
+    async def hand_over(self) -> Mapping[Slot, Instance]:
+        """Let go of everything, awake; the web Instances that run, for a Keeper of the same Image and config."""
+        async with self._rest:
+            await self._thaw()
+            running = {
+                slot: place.instance
+                for slot, place in self._web()
+                if place.state is InstanceState.RUNNING and place.instance
+            }
+            await self.let_go()
+        return running
+
     def _web(self) -> list[tuple[Slot, Place]]:
         return [(slot, place) for slot, place in sorted(self.places.items()) if slot[0] == WEB]
 
@@ -196,11 +235,14 @@ class Keeper:
         await asyncio.sleep(UNDER_WAY)
         if await self._busy():
             return False
-        for slot in [slot for slot in self.places if self.sleeps(slot[0])]:
-            place = self.places[slot]
+        for slot in list(self.places):
+            place = self.places.get(slot)  # it may be let go meanwhile
+            if place is None or not self.sleeps(slot[0]):
+                continue
             if place.instance and place.state is InstanceState.RUNNING:
                 await self._platform.engine.freeze(place.instance)
-                self.put(slot, InstanceState.FROZEN, place.instance)
+                if slot in self.places:
+                    self.put(slot, InstanceState.FROZEN, place.instance)
             else:
                 await self._unwatch(slot)  # it crashed: it is not to be started while all others sleep
         return not await self._busy()
@@ -253,12 +295,12 @@ class Keeper:
         self._tasks[slot] = asyncio.create_task(self._watch(slot, work))
 
     async def let_go(self, slots: Sequence[Slot] | None = None) -> list[Instance]:
-        """Stop watching `slots`, or all and the Route; their Instances go on and are returned.
+        """Stop watching `slots`, or all and the Routes; their Instances go on and are returned.
 
         For some slots it waits for a wake to end; all of them are let go in the middle of it.
         """
         if slots is None:
-            self.relieved = True
+            self.relieved, self.addresses = True, ()
             return await self._let_go(list(self.places))
         async with self._rest:
             return await self._let_go([slot for slot in slots if slot in self.places])

@@ -42,10 +42,10 @@ def spec_of(platform: Platform, environment: Environment, release: Release, slot
     process = release.image.process(name)
     assert process
     return InstanceSpec(
-        id=f"{environment.label}-{name}-{release.name}-{secrets.token_hex(4)}-{number}",
+        id=f"{environment.label}-{name}-v{release.origin}-{secrets.token_hex(4)}-{number}",
         tenant=environment.app_id,
         environment=environment.label,
-        release=release.number,
+        release=release.origin,  # whatever repeats it may take it over
         process=name,
         image=release.image,
         command=process.command,
@@ -61,7 +61,7 @@ def process_env(environment: Environment, release: Release, process: ProcessType
         "HOSTD_APP": environment.app,
         "HOSTD_ENVIRONMENT": environment.name,
         "HOSTD_BRANCH": environment.branch,
-        "HOSTD_RELEASE": release.name,
+        "HOSTD_RELEASE": f"v{release.origin}",
         "HOSTD_COMMIT": release.commit,
         "HOSTD_PROCESS": process.name,
     }

@@ -128,10 +128,18 @@ class Names:
         """The host name of one of an App's Previews."""
         return f"{label_of(app, preview)}.{self.base}"
 
+    def release_host(self, app: str, number: int) -> str:
+        """The host name that a Release of an App's production keeps."""
+        return f"v{number}--{app}.{self.base}"
+
     def url(self, environment: Environment) -> str:
         """The URL a person opens."""
+        return self.url_of(environment.host)
+
+    def url_of(self, host: str) -> str:
+        """The URL of a host that the router answers for."""
         usual = {"http": 80, "https": 443}[self.scheme] == self.port
-        return f"{self.scheme}://{environment.host}" + ("" if usual else f":{self.port}")
+        return f"{self.scheme}://{host}" + ("" if usual else f":{self.port}")
 
     def remote(self, app: App) -> str:
         """The URL to push to."""
@@ -177,10 +185,17 @@ class Platform:
     leaving: set[str] = field(default_factory=set)  # ids of Instances that are drained: no strays
     keyring: dict[str, int] = field(default_factory=dict)  # fingerprint of an SSH key -> id of its User
     keepers: dict[int, "Keeper"] = field(default_factory=dict)
+    # by Environment and origin: of what is not live any more but was asked for, or is kept for a Rollback
+    formers: dict[tuple[int, int], "Keeper"] = field(default_factory=dict)
     traffic: Meter = field(default_factory=Meter)
     locks: Locks[str] = field(default_factory=Locks)
     building: Locks[int] = field(default_factory=Locks)
     sweeping: Locks[int] = field(default_factory=Locks)
+
+    @property
+    def all_keepers(self) -> Sequence["Keeper"]:
+        """Those of what is live, then those of former Releases."""
+        return *self.keepers.values(), *self.formers.values()
 
     def later(self, work: Coroutine[None, None, None]) -> None:
         """Run `work` beside everything else; the platform waits for it (or cancels it) when it closes."""

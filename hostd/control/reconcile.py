@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hostd.control.domains import publish_domains
+from hostd.control.formers import addresses_of, publish_addresses
 from hostd.control.keeper import Keeper
 from hostd.control.launching import Slot, grace_of, site_of, slot_of, slots_of
 from hostd.control.platform import Platform
@@ -53,7 +54,7 @@ def difference(desired: Sequence[Desired], actual: Sequence[Instance]) -> Action
     }
     adopt = {
         want.environment.id: {
-            slot: running.pop((want.environment.label, want.release.number, slot), None)
+            slot: running.pop((want.environment.label, want.release.origin, slot), None)
             for slot in want.slots
         }
         for want in desired
@@ -127,14 +128,16 @@ async def _adopt(
     except HostdError as error:
         _log.error("%s: %s", want.environment.label, error.message)
         site = None
-    keeper = Keeper(platform, want.environment, want.release, site)
+    addresses = await addresses_of(platform, want.environment, want.release)
+    keeper = Keeper(platform, want.environment, want.release, site, addresses)
     platform.keepers[want.environment.id] = keeper
     keeper.keep(slots, asleep=asleep)
     await keeper.publish()
 
 
 async def _withdraw_strangers(platform: Platform, desired: Sequence[Desired]) -> None:
-    known = {want.environment.host for want in desired} | set(await publish_domains(platform))
+    known = {want.environment.host for want in desired}
+    known.update(await publish_domains(platform), await publish_addresses(platform))
     strangers = [host for host in await platform.router.table() if host not in known]
     if strangers:
         await platform.router.withdraw(strangers)
@@ -142,7 +145,7 @@ async def _withdraw_strangers(platform: Platform, desired: Sequence[Desired]) ->
 
 async def _stop_strays(platform: Platform) -> None:
     """Only of Environments at rest: what a rollout is starting belongs to nobody yet."""
-    kept = {instance.id for keeper in platform.keepers.values() for instance in keeper.instances}
+    kept = {instance.id for keeper in platform.all_keepers for instance in keeper.instances}
     kept |= platform.leaving
     busy = {
         keeper.environment.label

@@ -46,7 +46,7 @@ async def rollback(
             old = await _target(platform, environment, number)
             transcript.commit()
             reason = f"rollback to {old.name}"
-            release = await _again(platform, environment, old, old.config, reason, actor)
+            release = await _again(platform, environment, old, old.config, reason, actor, old.origin)
 
         def store(connection: Connection) -> None:
             if pause:
@@ -95,6 +95,7 @@ async def _again(
     config: Mapping[str, str],
     reason: str,
     actor: User,
+    repeats: int | None = None,
 ) -> Release:
     """A new Release with the Image of an old one."""
     return await platform.db.call(
@@ -107,6 +108,7 @@ async def _again(
         actor.name,
         platform.now(),
         config,
+        repeats,
     )
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from sqlalchemy import Connection
 
+from hostd.control.formers import addresses_of, step_down, taken_over
 from hostd.control.keeper import Keeper
 from hostd.control.launching import (
     RELEASE_COMMAND,
@@ -24,7 +25,7 @@ from hostd.control.launching import (
 from hostd.control.overlap import MakeWay, succession, without_overlap
 from hostd.control.platform import Platform
 from hostd.control.routing import WEB, route_of
-from hostd.control.stopping import kill_all, stop_all
+from hostd.control.stopping import drain, kill_all
 from hostd.control.turns import to_the_end
 from hostd.errors import HostdError, RolloutFailed
 from hostd.model.app import Environment
@@ -35,7 +36,6 @@ from hostd.store import releases
 from hostd.transcript import Transcript
 
 SETTLE = 0.5  # seconds that a process without a port has to survive
-DRAIN_LIMIT = 30.0  # seconds for requests that are under way
 TAIL = 20  # lines of a failed Instance that the pusher sees
 
 
@@ -51,10 +51,13 @@ async def rollout(
     Raises RolloutFailed, Unavailable; then nothing of it is left running and nothing was written. Who is cancelled
     once the Route points at it is so only after it went live.
     """
-    async with succession(platform, environment, transcript) as make_way:
+    async with (
+        succession(platform, environment, transcript) as make_way,
+        taken_over(platform, environment, release) as there,
+    ):
         try:
             with transcript.phase(f"Launching {release.name}"):
-                keeper = await _launch(platform, environment, release, transcript, make_way)
+                keeper = await _launch(platform, environment, release, there, transcript, make_way)
         except BaseException as error:
             await asyncio.shield(_fail(platform, release, error))
             raise
@@ -79,8 +82,7 @@ async def _make_live(
         raise
     platform.keepers[environment.id] = keeper
     if former:
-        leaving = await former.let_go()
-        platform.later(_retire(platform, environment, former.release, leaving))
+        step_down(platform, former, live)
     return live
 
 
@@ -107,15 +109,21 @@ async def _launch(
     platform: Platform,
     environment: Environment,
     release: Release,
+    there: Mapping[Slot, Instance],
     transcript: Transcript,
     make_way: MakeWay,
 ) -> Keeper:
-    """Everything up to the switch, the switch included."""
+    """Everything up to the switch, the switch included. What is `there` need not be started."""
     await run_release_command(platform, environment, release, transcript)
     slots = slots_of(release, await platform.db.read(formations.of, environment.id))
-    keeper = Keeper(platform, environment, release, site_of(platform, environment, release))
+    missing = [slot for slot in slots if slot not in there]
+    addresses = await addresses_of(platform, environment, release)
+    keeper = Keeper(platform, environment, release, site_of(platform, environment, release), addresses)
     try:
-        keeper.keep(await _start(platform, environment, release, slots, transcript, make_way))
+        started = await _start(platform, environment, release, missing, transcript, make_way)
+        keeper.keep({slot: instance for slot, instance in {**there, **started}.items() if slot in slots})
+        if surplus := [there[slot] for slot in there if slot not in slots]:
+            platform.later(drain(platform, surplus))
     except BaseException:
         drop_site(platform, environment, release)
         raise
@@ -200,30 +208,6 @@ async def _settle(platform: Platform, instance: Instance) -> None:
 async def _fail(platform: Platform, release: Release, error: BaseException) -> None:
     reason = error.message if isinstance(error, HostdError) else "the rollout was cut off"
     await platform.db.call(releases.move, release.move(ReleaseState.FAILED, reason))
-
-
-async def _retire(
-    platform: Platform, environment: Environment, release: Release, leaving: Sequence[Instance]
-) -> None:
-    """Let requests that are under way end, then stop `leaving`."""
-    await drain(platform, leaving)
-    drop_site(platform, environment, release)
-
-
-async def drain(platform: Platform, leaving: Sequence[Instance]) -> None:
-    """Wait until nothing is under way to `leaving` (at most DRAIN_LIMIT seconds), then stop them."""
-    endpoints = [instance.endpoint for instance in leaving if instance.spec.process == WEB]
-    ids, waited = {instance.id for instance in leaving}, 0.0
-    platform.leaving.update(ids)
-    try:
-        while waited < DRAIN_LIMIT:
-            await asyncio.sleep(0.1)
-            waited += 0.1
-            if not endpoints or await platform.router.in_flight(endpoints) == 0:
-                break
-        await stop_all(platform, leaving)
-    finally:
-        platform.leaving.difference_update(ids)
 
 
 async def _give_up(platform: Platform, instances: Sequence[Instance], transcript: Transcript) -> None:

@@ -87,7 +87,7 @@ class Room:
 
 def _sleeping(platform: "Platform") -> dict[Sleeping, "Keeper"]:
     """Those that may be stopped now: nobody wakes or changes them."""
-    sleepers = (keeper for keeper in platform.keepers.values() if keeper.asleep)
+    sleepers = (keeper for keeper in platform.all_keepers if keeper.asleep)
     found = ((keeper, keeper.held_mb()) for keeper in sleepers if not keeper.changing)
     return {
         Sleeping(keeper.environment.id, keeper.slept_at, held_mb): keeper

@@ -8,9 +8,9 @@ from hostd.control.access import Action, authorize
 from hostd.control.keeper import Keeper
 from hostd.control.launching import RELEASE_COMMAND, Slot, slots_of
 from hostd.control.platform import Platform
-from hostd.control.rollout import drain, start_all
+from hostd.control.rollout import start_all
 from hostd.control.routing import WEB
-from hostd.control.stopping import kill_all
+from hostd.control.stopping import drain, kill_all
 from hostd.control.turns import to_the_end, turn
 from hostd.errors import Conflict, Invalid, LimitExceeded
 from hostd.model.app import App, Environment, User

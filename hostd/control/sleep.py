@@ -11,7 +11,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 
+from hostd.control import formers
 from hostd.control.access import Action, authorize
+from hostd.control.formers import keeper_at
 from hostd.control.keeper import Keeper
 from hostd.control.platform import Platform
 from hostd.errors import HostdError, Invalid
@@ -24,6 +26,7 @@ STEPS_AT_ONCE = 8  # Environments that freeze, reclaim or stop
 PREVIEW_IDLE = 300  # seconds until a Preview sleeps, unless it is told otherwise
 SHORTEST, LONGEST = 1, 7 * 24 * 3600
 SLOW_START = "H20"
+Key = tuple[str, str]  # an Environment's label and the name of a Release
 _log = logging.getLogger(__name__)
 
 
@@ -47,8 +50,8 @@ class Sleeper:
         self._platform = platform
         self._times = times
         self._clock = clock
-        self._asked: dict[str, float] = {}  # when an Environment was last asked for, by label
-        self._seen: dict[str, Keeper] = {}
+        self._asked: dict[Key, float] = {}  # when a Release was last asked for
+        self._seen: dict[Key, Keeper] = {}
         self._steps = asyncio.Semaphore(STEPS_AT_ONCE)
 
     async def run(self, requests: AsyncIterator[RequestRecord]) -> None:
@@ -59,14 +62,14 @@ class Sleeper:
 
     async def wake(self, host: str) -> str:
         """What the router is told about `host`: "ok" once it can be asked, else the code of a page."""
-        keeper = next((k for k in self._platform.keepers.values() if k.environment.host == host), None)
-        if keeper is None:
-            return "H99"
-        self._asked[keeper.environment.label] = self._clock()
         try:
+            keeper = await keeper_at(self._platform, host)
+            if keeper is None:
+                return "H99"
+            self._asked[_key(keeper)] = self._clock()
             await keeper.wake()
         except HostdError as error:
-            _log.warning("%s did not wake: %s", keeper.environment.label, error.message)
+            _log.warning("%s did not wake: %s", host, error.message)
             return SLOW_START
         return "ok"
 
@@ -81,7 +84,19 @@ class Sleeper:
             busy = keeper.changing or self._platform.lock(environment).locked()
             if after and slept >= 0 and not busy:
                 steps.append(self._rest(keeper, slept))
+        for former in self._platform.formers.values():
+            idle = self._idle(former)
+            if idle >= formers.IDLE and not former.changing:
+                steps.append(self._rest_former(former, idle))
         await asyncio.gather(*steps)
+        self._forget()
+
+    async def _rest_former(self, former: Keeper, idle: float) -> None:
+        async with self._steps, self._platform.lock(former.environment):
+            try:
+                await formers.rest(self._platform, former, idle)
+            except HostdError as error:
+                _log.warning("%s cannot be put to sleep: %s", former.hosts, error.message)
 
     async def _rest(self, keeper: Keeper, slept: float) -> None:
         """One step down, if it is time for it."""
@@ -96,18 +111,24 @@ class Sleeper:
             except HostdError as error:
                 _log.warning("%s cannot be put to sleep: %s", keeper.environment.label, error.message)
 
+    def _forget(self) -> None:
+        known = {_key(keeper) for keeper in self._platform.all_keepers}
+        for remembered in (self._asked, self._seen):
+            for key in remembered.keys() - known:
+                del remembered[key]
+
     def _idle(self, keeper: Keeper) -> float:
         """Seconds since one of its hosts was asked for, or since it is looked at: a push counts as a request."""
-        label = keeper.environment.label
-        if self._seen.get(label) is not keeper:
-            self._seen[label] = keeper
-            self._asked[label] = self._clock()
-        return self._clock() - self._asked[label]
+        key = _key(keeper)
+        if self._seen.get(key) is not keeper:
+            self._seen[key] = keeper
+            self._asked[key] = self._clock()
+        return self._clock() - self._asked[key]
 
     async def _watch(self, requests: AsyncIterator[RequestRecord]) -> None:
         async for record in requests:
             if record.environment:  # anybody may ask for hosts that are nobody's, and for ever new ones
-                self._asked[record.environment] = self._clock()
+                self._asked[record.environment, record.release] = self._clock()
 
     async def _look(self) -> None:
         while True:
@@ -118,6 +139,10 @@ class Sleeper:
                 _log.warning("looking for idle apps failed: %s", error.message)
             except Exception:  # noqa: BLE001 (a bug met once must not end the looking for good)
                 _log.exception("looking for idle apps failed")
+
+
+def _key(keeper: Keeper) -> Key:
+    return keeper.environment.label, keeper.release.name
 
 
 async def set_sleep(

@@ -4,15 +4,15 @@ from contextlib import suppress
 
 from sqlalchemy import Connection
 
+from hostd.control.formers import forget_collected
 from hostd.control.platform import Platform
 from hostd.control.turns import turn
 from hostd.errors import NotFound
 from hostd.model.app import Environment
 from hostd.model.image import Image
+from hostd.model.release import KEPT
 from hostd.store import apps, environments, releases
 from hostd.store.releases import Decrypt
-
-KEPT_RELEASES = 10  # of each Environment
 
 
 async def tidy(platform: Platform, environment: Environment) -> None:
@@ -27,6 +27,8 @@ async def tidy(platform: Platform, environment: Environment) -> None:
         async with platform.building[environment.app_id], platform.sweeping[environment.app_id]:
             app = await platform.db.read(apps.by_id, environment.app_id)
             decrypt = platform.secrets.decrypt_mapping
+            for each in await platform.db.read(environments.of_app, app.id):
+                await forget_collected(platform, each)
             images = await platform.db.read(_kept, app.id, decrypt)
             await platform.builder.collect(app, images)
             used = {path for image in images for tree in image.trees for path in tree.directories}
@@ -39,7 +41,5 @@ def _kept(connection: Connection, app_id: int, decrypt: Decrypt) -> list[Image]:
     """The Images of what may run (again) in any of the App's Environments."""
     images = []
     for environment in environments.of_app(connection, app_id):
-        recent = releases.recent(connection, environment.id, KEPT_RELEASES, decrypt)
-        live = releases.live(connection, environment.id, decrypt)
-        images += [release.image for release in (*recent, *([live] if live else []))]
+        images += [release.image for release in releases.kept(connection, environment.id, KEPT, decrypt)]
     return images

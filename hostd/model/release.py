@@ -8,6 +8,10 @@ from enum import StrEnum
 from hostd.errors import Conflict
 from hostd.model.image import Image
 
+KEPT = (
+    10  # Releases of an Environment whose Images are kept, beside pinned ones; those that failed do not count
+)
+
 
 class ReleaseState(StrEnum):
     """Where a Release is in its life; the moves between them are MOVES."""
@@ -28,7 +32,10 @@ MOVES: Mapping[ReleaseState, frozenset[ReleaseState]] = {
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One numbered state of an Environment. `config` are its ConfigVars as they were; `reason` what made it."""
+    """One numbered state of an Environment. `config` are its ConfigVars as they were; `reason` what made it.
+
+    `repeats`, of a Rollback, is the number of the Release whose Image and config it has.
+    """
 
     id: int
     environment_id: int
@@ -41,11 +48,18 @@ class Release:
     author: str
     created_at: datetime
     failure: str = ""
+    repeats: int | None = None
+    pinned: bool = False
 
     @property
     def name(self) -> str:
         """`v12`."""
         return f"v{self.number}"
+
+    @property
+    def origin(self) -> int:
+        """The number of the first Release with its Image and config: its own, unless it repeats one."""
+        return self.repeats or self.number
 
     def move(self, to: ReleaseState, failure: str = "") -> "Release":
         """The Release in its next state. Raises Conflict for a move that MOVES does not have."""

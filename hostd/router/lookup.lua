@@ -119,15 +119,15 @@ function _M.access()
     if entry.salt and not password.known(entry) then
         return errors.send("401")
     end
+    if entry.asleep then
+        wake(host)
+        entry = find(host)
+        if not entry or (entry.asleep and not entry.endpoints[1]) then
+            return errors.send("H99")
+        end
+    end
     local kind = entry.kind
     if kind == "instances" then
-        if entry.asleep then
-            wake(host)
-            entry = find(host)
-            if not entry or not entry.endpoints or not entry.endpoints[1] then
-                return errors.send("H99")
-            end
-        end
         ngx.ctx.entry = entry
         return
     elseif kind == "directory" then

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Subquery, func, or_, select
 
 from hostd.errors import Conflict, NotFound
 from hostd.model.image import Image
@@ -27,6 +27,7 @@ def create(  # noqa: PLR0913 (a row's columns)
     author: str,
     now: datetime,
     plain: Mapping[str, str],
+    repeats: int | None = None,
 ) -> Release:
     """The Environment's next Release, STARTING. `config` is `plain`, encrypted."""
     highest = select(func.max(releases.c.number)).where(releases.c.environment_id == environment_id)
@@ -42,10 +43,12 @@ def create(  # noqa: PLR0913 (a row's columns)
         author=author,
         created_at=now,
         failure="",
+        repeats=repeats,
     )
     release_id = connection.execute(row.returning(releases.c.id)).scalar_one()
+    state = ReleaseState.STARTING
     return Release(
-        release_id, environment_id, number, ReleaseState.STARTING, image, plain, commit, reason, author, now
+        release_id, environment_id, number, state, image, plain, commit, reason, author, now, "", repeats
     )
 
 
@@ -86,11 +89,56 @@ def recent(connection: Connection, environment_id: int, limit: int, decrypt: Dec
     return _all(connection, _of(environment_id).order_by(releases.c.number.desc()).limit(limit), decrypt)
 
 
+def kept(connection: Connection, environment_id: int, limit: int, decrypt: Decrypt) -> Sequence[Release]:
+    """The Releases that may run (again): the last `limit` that did not fail, and pinned ones. Newest first."""
+    well = _of(environment_id).where(releases.c.state != ReleaseState.FAILED)
+    last = select(_latest(environment_id, limit).c.number)
+    kept = or_(releases.c.number.in_(last), releases.c.pinned)
+    return _all(connection, well.where(kept).order_by(releases.c.number.desc()), decrypt)
+
+
+def addressable(
+    connection: Connection, environment_id: int, limit: int
+) -> tuple[Mapping[int, int], Sequence[int]]:
+    """The origins, by number, of those that went live and whose Image `kept` gives; the numbers of the others."""
+    last = {row.number for row in connection.execute(select(_latest(environment_id, limit)))}
+    columns = (releases.c.number, releases.c.repeats, releases.c.pinned, releases.c.state)
+    rows = connection.execute(_of(environment_id).with_only_columns(*columns)).all()
+    images = {row.repeats or row.number for row in rows if row.number in last or row.pinned}
+    served = {
+        row.number: row.repeats or row.number
+        for row in rows
+        if row.state in (ReleaseState.LIVE, ReleaseState.RETIRED)
+    }
+    there = {number: origin for number, origin in served.items() if origin in images}
+    return there, [number for number in served if number not in there]
+
+
+def before(connection: Connection, environment_id: int, number: int, decrypt: Decrypt) -> Release | None:
+    """The last Release before `number` that went live."""
+    earlier = _of(environment_id).where(
+        releases.c.number < number, releases.c.state.in_([ReleaseState.LIVE, ReleaseState.RETIRED])
+    )
+    found = _all(connection, earlier.order_by(releases.c.number.desc()).limit(1), decrypt)
+    return found[0] if found else None
+
+
+def set_pinned(connection: Connection, release_id: int, pinned: bool) -> None:
+    """Keep the Release's Image for as long as it is pinned."""
+    connection.execute(releases.update().where(releases.c.id == release_id).values(pinned=pinned))
+
+
 def starting(connection: Connection, decrypt: Decrypt) -> Sequence[Release]:
     """All Releases, of all Environments, that are STARTING: after a start of hostd, those left half-way."""
     return _all(
         connection, select(releases).where(_in(ReleaseState.STARTING)).order_by(releases.c.id), decrypt
     )
+
+
+def _latest(environment_id: int, limit: int) -> Subquery:
+    well = _of(environment_id).where(releases.c.state != ReleaseState.FAILED)
+    numbers = well.with_only_columns(releases.c.number).order_by(releases.c.number.desc())
+    return numbers.limit(limit).subquery()
 
 
 def _of(environment_id: int) -> Select[Any]:
@@ -118,4 +166,6 @@ def _release(row: Row[Any], decrypt: Decrypt) -> Release:
         author=row.author,
         created_at=row.created_at,
         failure=row.failure,
+        repeats=row.repeats,
+        pinned=row.pinned,
     )

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -206,6 +207,8 @@ releases = Table(
     Column("author", String, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("failure", Text, nullable=False),
+    Column("repeats", Integer),
+    Column("pinned", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("environment_id", "number"),
     sqlite_autoincrement=True,
 )

@@ -139,6 +139,8 @@ async def _let_go(platform: Platform) -> None:
         with suppress(HostdError):  # a router that does not answer must not leave the others frozen
             await keeper.thaw()
         await keeper.let_go()
+    for former in list(platform.formers.values()):
+        await former.let_go()
     if platform.background:
         await asyncio.wait(platform.background, timeout=SHUTDOWN_LIMIT)
     await _cancel(list(platform.background))

@@ -17,6 +17,7 @@ from hostd.git.receive import Received
 from hostd.model.app import App, Environment, User
 from hostd.model.config import ConfigChange, ConfigChanges
 from hostd.model.image import Image, ProcessType, image_digest
+from hostd.model.instance import InstanceSpec
 from hostd.model.log import LogLine
 from hostd.model.push import ZERO, RefUpdate
 from hostd.model.release import Release, ReleaseState
@@ -80,8 +81,20 @@ class House:
 
     @property
     def running(self) -> list[str]:
-        """`web-v1` of all that runs for production."""
-        return [name.removeprefix("shop-production-") for name in self.engine.running]
+        """`web-v1` of all that runs for production; without what is kept frozen for a rollback."""
+        return [f"{spec.process}-v{spec.release}" for spec in self._specs(frozen=False)]
+
+    @property
+    def kept_frozen(self) -> list[str]:
+        """`web-v1` of what is kept frozen for a rollback."""
+        return [f"{spec.process}-v{spec.release}" for spec in self._specs(frozen=True)]
+
+    def _specs(self, *, frozen: bool) -> list[InstanceSpec]:
+        engine = self.engine
+        former = {each.id for keeper in self.platform.formers.values() for each in keeper.instances}
+        lives = [life.instance for life in engine.machine.lives.values() if not life.exit.done()]
+        chosen = [each.spec for each in lives if (each.id in former and engine.frozen(each)) is frozen]
+        return sorted(chosen, key=lambda spec: f"{spec.process}-v{spec.release}")
 
     async def release(self, image: Image | None = None) -> Release:
         """The next Release, STARTING."""
@@ -179,7 +192,7 @@ async def house_in(data: Path, router: FakeRouter | None = None) -> AsyncIterato
         house = House(platform, ada, app, await production_of(platform, app), clock, logged)
         house.builder.image = image_of()
         yield house
-        for keeper in platform.keepers.values():
+        for keeper in (*platform.keepers.values(), *platform.formers.values()):
             await keeper.let_go()
         await house.settled()
         await house.engine.remove()

@@ -62,10 +62,10 @@ async def test_resuming_lets_pushes_through_again(house: House) -> None:
 
 
 async def test_a_rollback_that_fails_or_is_not_to_pause_leaves_deploys_as_they_are(house: House) -> None:
-    await house.deploy(image_of(web="serve 200"))
+    await house.deploy(image_of(web="serve 200", worker="sleep 99"))
     await house.deploy(image_of(web="serve 201"))
     await house.settled()
-    house.engine.refuse = {"web": "no room left"}
+    house.engine.refuse = {"worker": "no room left"}
     with pytest.raises(Unavailable):
         await back(house)
     assert await paused(house) is None

@@ -167,7 +167,7 @@ async def test_a_deleted_branch_takes_its_preview_with_it(house: House) -> None:
     said = await house.push(delete=["topic"])
     assert said.lines[-1] == "-----> The preview http://topic--shop.localhost:8080 is removed"
     assert house.engine.running == ["shop-production-web-v1"]
-    assert list(house.router.routes) == ["shop.localhost"]
+    assert list(house.router.routes) == ["shop.localhost", "v1--shop.localhost"]
     assert await house.branches() == []
     with pytest.raises(NotFound, match="no preview of 'topic'"):
         await house.preview("topic")

@@ -8,7 +8,7 @@ from hostd.control.releases import releases_of, rollback
 from hostd.errors import Conflict, NotFound, Unavailable
 from hostd.model.app import User
 from hostd.model.release import Release, ReleaseState
-from hostd.model.route import ToDirectory
+from hostd.model.route import ToDirectory, ToInstances
 from tests.control.house import House, changes_of, image_of
 from tests.fakes_control import static_image
 
@@ -25,7 +25,7 @@ async def test_a_rollback_goes_to_the_release_before_as_a_new_one(house: House) 
     assert (release.reason, release.author) == ("rollback to v1", "ada")
     assert house.said.committed
     await house.settled()
-    assert house.running == ["web-v3"]
+    assert house.running == ["web-v1"]  # it is v1 that runs: the same image and config
     assert [each.name for each in await releases_of(house.platform, house.production, 2)] == ["v3", "v2"]
 
 
@@ -87,13 +87,15 @@ async def test_a_release_whose_files_are_gone_cannot_be_gone_back_to(house: Hous
 
 
 async def test_a_rollback_that_does_not_start_leaves_what_runs(house: House) -> None:
-    await house.deploy(image_of(web="serve 200"))
+    await house.deploy(image_of(web="serve 200", worker="sleep 99"))
     await house.deploy(image_of(web="serve 201"))
     await house.settled()
-    house.engine.refuse = {"web": "no room left"}
+    house.engine.refuse = {"worker": "no room left"}
     with pytest.raises(Unavailable, match="no room left"):
         await back(house)
-    assert (house.running, house.route.release) == (["web-v2"], "v2")
+    assert (house.running, house.kept_frozen, house.route.release) == (["web-v2"], [], "v2")
+    assert house.router.routes["v1--shop.localhost"].target == ToInstances((), asleep=True)
+    assert "v3--shop.localhost" not in house.router.routes
     assert await house.states() == [ReleaseState.RETIRED, ReleaseState.LIVE, ReleaseState.FAILED]
 
 

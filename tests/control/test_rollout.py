@@ -53,7 +53,7 @@ async def test_a_rollout_starts_publishes_goes_live_and_drains_in_this_order(tmp
         await house.settled()
         assert house.running == ["web-v2"]
         both = ["web-v1", "web-v2"]
-        assert router.seen == [
+        assert router.seen[:2] == [
             ("publish", both, [LIVE, ReleaseState.STARTING]),
             ("in_flight", both, [RETIRED, LIVE]),
         ]

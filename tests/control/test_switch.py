@@ -54,11 +54,11 @@ async def test_what_is_drained_is_no_stray(house: House) -> None:
     await house.deploy()
     house.router.under_way = 1
     await house.deploy()
-    await until(lambda: bool(house.platform.leaving))
+    await until(lambda: bool(house.platform.formers))
     house.clock[0] += timedelta(minutes=2)
     await reconcile._stop_strays(house.platform)
     assert house.running == ["web-v1", "web-v2"]
     house.router.under_way = 0
     await house.settled()
-    assert house.running == ["web-v2"]
+    assert (house.running, house.kept_frozen) == (["web-v2"], ["web-v1"])
     assert not house.platform.leaving

@@ -19,6 +19,7 @@ REVISIONS = (
     "0007",
     "0008",
     "0009",
+    "0010",
 )  # oldest first, as in versions/
 
 
