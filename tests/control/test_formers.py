@@ -50,6 +50,13 @@ async def two(house: House, **lines: str) -> None:
     await house.settled()
 
 
+async def two_without_memory(house: House) -> None:
+    """v1, which is stopped, and v2 live."""
+    memory_mb, house.engine.memory_mb = house.engine.memory_mb, 0
+    await two(house)
+    house.engine.memory_mb = memory_mb
+
+
 async def back(house: House, number: int | None = None) -> Release:
     return await rollback(house.platform, house.app, house.production, house.ada, number, house.said)
 
@@ -162,9 +169,7 @@ async def test_a_rollback_meets_the_formation_of_now(house: House) -> None:
 
 
 async def test_a_visitor_wakes_a_former_release_and_it_sleeps_and_stops_again(house: House) -> None:
-    house.engine.memory_mb = 0
-    await two(house)
-    house.engine.memory_mb = 4096
+    await two_without_memory(house)
     clock = Clock(house)
     assert await asyncio.gather(*(clock.sleeper.wake(host(1)) for _ in range(20))) == ["ok"] * 20
     await house.settled()
@@ -183,8 +188,7 @@ async def test_a_visitor_wakes_a_former_release_and_it_sleeps_and_stops_again(ho
 
 
 async def test_a_former_release_that_keeps_crashing_is_given_up(house: House) -> None:
-    house.engine.memory_mb = 0
-    await two(house, web="serve 200")
+    await two_without_memory(house)
     clock = Clock(house)
     assert await clock.sleeper.wake(host(1)) == "ok"
     house.engine.refuse = {"web": "no more"}
@@ -285,8 +289,7 @@ async def test_what_is_kept_is_no_stray_and_goes_with_the_app(house: House) -> N
 
 
 async def test_a_rollback_waits_for_the_visitor_who_wakes_the_same_release(house: House) -> None:
-    house.engine.memory_mb = 0
-    await two(house)
+    await two_without_memory(house)
     house.platform.formers.clear()  # as after a start of hostd
     clock = Clock(house)
     async with house.platform.lock(house.production):
