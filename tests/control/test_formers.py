@@ -300,4 +300,4 @@ async def test_a_rollback_waits_for_the_visitor_who_wakes_the_same_release(house
     release = await back(house)
     assert house.keeper.instances[0].spec.release == release.origin == 1
     await house.settled()
-    assert house.engine.running == ["shop-production-web-v1"]
+    assert (house.running, house.kept_frozen) == (["web-v1"], ["web-v2"])
