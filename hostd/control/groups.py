@@ -84,8 +84,9 @@ async def change_group(
 ) -> Sequence[Release]:
     """Change what is in a ConfigGroup, then roll it out to every Environment it is attached to, a few at a time.
 
-    One that does not start with the new values keeps its Release, the others go on; the change itself stays. Raises
-    Invalid, NotFound, and at the end RolloutFailed naming those that failed.
+    One that does not start with the new values keeps its Release, the others go on; the change itself stays, and who
+    was not reached, also by a hostd that was killed, has it with the next Release. Raises Invalid, NotFound, and at
+    the end RolloutFailed naming those that failed.
     """
     group = (await find_group(platform, actor, name)).group
     check_changes(changes)
