@@ -86,12 +86,14 @@ class FakeWorld:
 
 
 class FakeBuilder:
-    """Gives `image` for every Source, or fails with `refuse`. `built` are the commits, in order."""
+    """Gives `image` for every Source, or fails with `refuse`. `built` are the commits, in order, `previous` the last
+    Image that layers could be taken over from."""
 
     def __init__(self, image: Image) -> None:
         self.image = image
         self.refuse: HostdError | None = None
         self.built: list[str] = []
+        self.previous: Image | None = None
 
     async def build(
         self, source: Source, app: App, env: Mapping[str, str], previous: Image | None, transcript: Transcript
@@ -100,6 +102,7 @@ class FakeBuilder:
         if self.refuse:
             raise self.refuse
         self.built.append(source.commit)
+        self.previous = previous
         return self.image
 
     async def collect(self, app: App, kept: Sequence[Image]) -> None:

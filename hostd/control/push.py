@@ -153,10 +153,11 @@ async def _build(platform: Platform, environment: Environment, push: Push, trans
 
 
 async def _restored(platform: Platform, environment: Environment) -> Image | None:
-    """The Image whose layers a Build may take over: the live one; for a new Preview, production's."""
+    """The Image whose layers a Build may take over: the live one; for a new Preview, production's, but not for a
+    fork's: a Build with production's config made them."""
     decrypt = platform.secrets.decrypt_mapping
     live = await platform.db.read(releases.live, environment.id, decrypt)
-    if live is None and environment.preview:
+    if live is None and environment.preview and not environment.fork:
         production = await platform.db.read(environments.by_name, environment.app_id, PRODUCTION)
         live = await platform.db.read(releases.live, production.id, decrypt)
     return live.image if live else None

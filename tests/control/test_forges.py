@@ -274,6 +274,19 @@ async def test_a_fork_waits_for_approval_and_gets_no_config(place: Place) -> Non
         await forges.approve(platform, app, ada, waiting.id)
 
 
+async def test_a_fork_takes_over_no_layers_of_production(place: Place) -> None:
+    platform, app, ada = place.house.platform, place.house.app, place.house.ada
+    await place.push()
+    await place.push("refs/heads/topic", "topic")
+    await place.settle()
+    assert place.house.builder.previous is not None
+    commit = place.forge.commit("refs/pull/12/head", FILES)
+    await place.send("pull_request", pull_request("opened", 12, commit))
+    await forges.approve(platform, app, ada, (await forges.pending_of(platform, app))[0].id)
+    assert (await place.settle())[-1].state is DeliveryState.DEPLOYED
+    assert place.house.builder.previous is None
+
+
 async def test_each_new_commit_of_a_fork_waits_again(place: Place) -> None:
     platform, app, ada = place.house.platform, place.house.app, place.house.ada
     first = place.forge.commit("refs/pull/12/head", FILES)
