@@ -1,7 +1,8 @@
 """FakeEngine: keeps the contract of `hostd.engine.base` without a sandbox, a root or a process of its own.
 
 It understands a little shell, `;` between the commands of ("sh", "-c", line): `echo TEXT`, `sleep SECONDS`, `yes`,
-`exit STATUS`, `trap '' TERM`, `serve STATUS`. Whatever else it is told to run serves 200 and the Release's number.
+`exit STATUS`, `trap '' TERM`, `serve STATUS`; to somebody who sits at a task also `cat`, `stty size` and `>&2` at the
+end of an `echo`. Whatever else it is told to run serves 200 and the Release's number.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from hostd.errors import Unavailable
 from hostd.model.image import Image
 from hostd.model.instance import Endpoint, Exit, Instance, InstanceSpec, Limits
 from hostd.model.log import LogLine
+from hostd.model.task import Console, Size
 
 TERMINATED, KILLED = 143, 137
 HELD_MB = 30
@@ -161,6 +163,14 @@ class FakeEngine:
         except OverflowError:
             return Exit(KILLED, "output")
 
+    async def converse(self, task: Task, console: Console) -> Exit:
+        self.tasks.append(task)
+        try:
+            async with asyncio.timeout(task.limits.seconds or None):
+                return Exit(await _talk(task.command[-1], console))
+        except TimeoutError:
+            return Exit(KILLED, "seconds")
+
     async def instances(self) -> Sequence[Instance]:
         return [life.instance for life in self.machine.lives.values() if not life.exit.done()]
 
@@ -221,6 +231,29 @@ async def _act(line: str, say: Callable[[str], None], deaf: list[bool]) -> int:
                     await asyncio.sleep(0)
             case _:
                 await asyncio.Event().wait()
+    return 0
+
+
+async def _talk(line: str, console: Console) -> int:
+    """As `_act`, with somebody who reads and types; its exit status."""
+    size = console.size
+    for name, *words in _commands(line):
+        match name:
+            case "echo" if words[-1] == ">&2":
+                await console.give(f"{' '.join(words[:-1])}\n".encode(), True)
+            case "echo":
+                await console.give(f"{' '.join(words)}\n".encode(), False)
+            case "cat":
+                while given := await console.take():
+                    if isinstance(given, Size):
+                        size = given
+                    else:
+                        await console.give(given, False)
+            case "stty" if size:
+                await console.give(f"{size.rows} {size.columns}\n".encode(), False)
+            case _:
+                if status := await _act(" ".join((name, *words)), lambda text: None, []):
+                    return status
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from hostd.model.instance import Exit, Instance, InstanceSpec
 from hostd.model.log import LogLine
 from hostd.model.task import Bind as Bind
+from hostd.model.task import Console as Console
 from hostd.model.task import Task as Task
 
 
@@ -81,6 +82,13 @@ class Engine(Protocol):
 
     async def run(self, task: Task, on_line: Callable[[str], None]) -> Exit:
         """Run a task to its end, giving each line of output as it comes. Cancelled: kills all of it."""
+        ...
+
+    async def converse(self, task: Task, console: Console) -> Exit:
+        """Run a task that somebody sits at, with a terminal of its own if the Console has a size, to its end.
+
+        Cancelled, or if the Console raises: kills all of it. Exit.limit is "seconds" after `task.limits.seconds`.
+        """
         ...
 
     async def instances(self) -> Sequence[Instance]:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import resource
-from asyncio.subprocess import DEVNULL, STDOUT
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -41,15 +40,16 @@ def own_limits(cgroups: Cgroups, slot: Slot) -> list[Mount]:
 
 
 async def spawn(
-    view: View, launch: Launch, argv: Sequence[str], status: Path, output: int
+    view: View, launch: Launch, argv: Sequence[str], status: Path, streams: tuple[int, int, int]
 ) -> asyncio.subprocess.Process:
-    """Start a program that is hostd's child. `status`: the file bubblewrap reports to; `output`: stdout and stderr.
+    """Start a program that is hostd's child. `status`: where bubblewrap reports to; `streams`: stdin, stdout, stderr.
 
     Raises Invalid for what no program can be given.
     """
+    stdin, stdout, stderr = streams
     with _ready(view, launch, argv, status) as (line, descriptors):
         return await command.spawn(
-            line, stdin=DEVNULL, stdout=output, stderr=STDOUT, pass_fds=descriptors.all()
+            line, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=descriptors.all()
         )
 
 

@@ -10,7 +10,7 @@ import re
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hostd import command
@@ -18,17 +18,23 @@ from hostd.engine import cgroups as groups
 from hostd.engine import etc, machine, memory, processes, records, sandbox, seccomp, zram
 from hostd.engine.base import Report, Task
 from hostd.engine.cgroups import Cgroups
+from hostd.engine.conversation import Conversation
 from hostd.engine.launch import launch_of, leave, own_limits, show, spawn
 from hostd.engine.network import Network
 from hostd.engine.output import Outputs
 from hostd.engine.records import Record
 from hostd.engine.sandbox import Mount, View
 from hostd.engine.slots import Slot, Slots
-from hostd.engine.tasks import attend
+from hostd.engine.tasks import Attendant, Listener
 from hostd.errors import Invalid, Unavailable
+from hostd.model.app import owner_of
 from hostd.model.instance import Endpoint, Exit, Instance, InstanceSpec
 from hostd.model.log import LogLine
+from hostd.model.task import Console
 
+# bubblewrap keeps what it starts away from the terminal it was given itself (--new-session); this takes it again, as
+# the terminal of this task alone (setsid(1), util-linux).
+TAKE_TERMINAL = ("/usr/bin/setsid", "--ctty", "--")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
 _KILLED = 137  # 128 + SIGKILL
 _LOOK_AGAIN = 0.1  # seconds
@@ -189,11 +195,14 @@ class LocalEngine:
 
     async def run(self, task: Task, on_line: Callable[[str], None]) -> Exit:
         """Run a task to its end. Exit.limit: "seconds", "memory", "output" or "processes"."""
-        slot = await self._slots.take()
-        try:
-            return await self._run_in(slot, task, on_line)
-        finally:
-            await asyncio.shield(self._discard(slot))
+        return await self._attended(task, Listener(task.limits, on_line))
+
+    async def converse(self, task: Task, console: Console) -> Exit:
+        """Run a task that somebody sits at. Exit.limit: "seconds", "memory" or "processes"."""
+        if console.size:
+            task = replace(task, command=(*TAKE_TERMINAL, *task.command))
+        talking = Conversation(console, owner_of(task.tenant), task.limits.seconds)
+        return await self._attended(task, talking)
 
     async def instances(self) -> Sequence[Instance]:
         """All that run now, also those an earlier hostd started."""
@@ -320,7 +329,17 @@ class LocalEngine:
                 self._remember(instance.id, self._exit_of(instance.id, slot))
                 records.remove(self._instances, instance.id)
 
-    async def _run_in(self, slot: Slot, task: Task, on_line: Callable[[str], None]) -> Exit:
+    async def _attended(self, task: Task, attendant: Attendant) -> Exit:
+        try:
+            slot = await self._slots.take()
+            try:
+                return await self._run_in(slot, task, attendant)
+            finally:
+                await asyncio.shield(self._discard(slot))
+        finally:
+            attendant.close()
+
+    async def _run_in(self, slot: Slot, task: Task, attendant: Attendant) -> Exit:
         groups.limit(self._cgroups, slot.name, task.limits, weight=TASK_WEIGHT)
         shown = show(task.image, slot.directory, task.tenant, task.limits.disk_mb) if task.image else []
         bound = [Mount(bind.source, bind.target, bind.writable) for bind in task.binds]
@@ -329,21 +348,15 @@ class LocalEngine:
             (*shown, *bound, *limits), task.env, task.directory, self._etc, task.limits.disk_mb, task.network
         )
         launch = launch_of(self._cgroups, slot, task.tenant, task.limits, stays=True)
-        reader, writer = os.pipe()
-        try:
-            process = await spawn(view, launch, task.command, slot.directory / "status", writer)
-        except BaseException:
-            os.close(reader)
-            raise
-        finally:
-            os.close(writer)
+        process = await spawn(view, launch, task.command, slot.directory / "status", attendant.inside)
+        attendant.started()
 
         async def kill() -> None:
             if process.returncode is None:
                 command.kill_session(process)  # it may not have joined its cgroup yet
             await self._slots.empty(slot)
 
-        limit = await attend(process, reader, task.limits, on_line, kill)
+        limit = await attendant.attend(process, kill)
         status = process.returncode or 0
         status = 128 - status if status < 0 else status
         if status and not limit:

@@ -9,8 +9,9 @@ import pytest
 from hostd.engine.local import LocalEngine
 from hostd.model.instance import Exit, Instance, InstanceSpec, Limits
 from hostd.model.log import LogLine
-from hostd.model.task import Task
+from hostd.model.task import Size, Task
 from tests.engine.places import Place
+from tests.eventually import until
 from tests.fakes import FakeEngine, FakeMachine, instance_spec
 
 ENGINES = [pytest.param("local", marks=pytest.mark.root), "fake"]
@@ -235,3 +236,64 @@ async def test_a_cancelled_task_is_over(engine: AnyEngine, machine: Machine) -> 
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
+
+
+class Person:
+    """Somebody at a Console who types `typed`, then waits. `leaves`: goes once something was printed."""
+
+    def __init__(self, *typed: bytes | Size, size: Size | None = None, leaves: bool = False) -> None:
+        self.size = size
+        self.read = ""
+        self.errors = ""
+        self._typed = iter(typed)
+        self._leaves = leaves
+
+    async def take(self) -> bytes | Size:
+        for typed in self._typed:
+            return typed
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def give(self, data: bytes, is_error: bool) -> None:
+        if self._leaves:
+            raise ConnectionResetError("gone")
+        text = data.decode().replace("\r", "")
+        self.read, self.errors = (
+            (self.read, self.errors + text) if is_error else (self.read + text, self.errors)
+        )
+
+
+async def test_what_is_typed_goes_in_and_what_is_printed_comes_out(
+    engine: AnyEngine, machine: Machine
+) -> None:
+    person = Person(b"one\n", b"two\n", b"")
+    ended = await engine.converse(machine.task("cat; echo oops >&2; exit 3"), person)
+    assert (ended, person.read, person.errors) == (Exit(3), "one\ntwo\n", "oops\n")
+
+
+async def test_a_task_gets_a_terminal_of_the_size_that_its_person_has(
+    engine: AnyEngine, machine: Machine
+) -> None:
+    person = Person(Size(132, 43), b"", size=Size(80, 24))
+    ended = await engine.converse(machine.task("stty size; cat; stty size"), person)
+    assert (ended, person.read) == (Exit(0), "24 80\n43 132\n")
+
+
+async def test_a_task_whose_person_leaves_is_over(engine: AnyEngine, machine: Machine) -> None:
+    async with asyncio.timeout(DEADLINE):
+        with pytest.raises(ConnectionResetError):
+            await engine.converse(machine.task("echo here; sleep 60; exit 0"), Person(leaves=True))
+
+
+async def test_a_person_cannot_keep_a_task_longer_than_its_limit(engine: AnyEngine, machine: Machine) -> None:
+    limits = Limits(seconds=0.5)
+    assert await engine.converse(machine.task("cat", limits), Person()) == Exit(137, "seconds")
+
+
+async def test_a_conversation_that_is_cancelled_is_over(engine: AnyEngine, machine: Machine) -> None:
+    person = Person(size=Size(80, 24))
+    talking = asyncio.create_task(engine.converse(machine.task("echo here; sleep 60; exit 0"), person))
+    await until(lambda: person.read == "here\n")
+    talking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await talking
