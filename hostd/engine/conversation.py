@@ -55,9 +55,9 @@ class Conversation:
     async def attend(self, process: Process, kill: Kill) -> str:
         """Until the end: "", or the limit that was hit ("seconds"). Cancelled, or if the Console raises, it kills."""
         typing = asyncio.create_task(self._type())
-        printing = asyncio.create_task(self._print())
+        printing = {asyncio.create_task(self._pass_on(*each)) for each in self._printed.items()}
         ended = asyncio.create_task(process.wait())
-        limit, pending = "", {typing, printing, ended}
+        limit, pending = "", {typing, *printing, ended}
         try:
             try:
                 async with asyncio.timeout(self._seconds or None):
@@ -71,14 +71,14 @@ class Conversation:
                 await asyncio.shield(kill())
                 await asyncio.shield(ended)
             if limit:  # whoever does not read had their time
-                await asyncio.wait({printing}, timeout=PATIENCE)
+                await asyncio.wait(printing, timeout=PATIENCE)
             else:
-                await printing  # what is in the pipes yet
+                await asyncio.gather(*printing)  # what is in the pipes yet
             return limit
         finally:
-            for task in (typing, printing):
+            for task in (typing, *printing):
                 task.cancel()
-            await asyncio.gather(typing, printing, return_exceptions=True)
+            await asyncio.gather(typing, *printing, return_exceptions=True)
 
     async def _type(self) -> None:
         """Until nobody reads it any more."""
@@ -93,11 +93,6 @@ class Conversation:
                 return self._typed.close()
             if not await self._typed.write(given or END_OF_INPUT):
                 return
-
-    async def _print(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            for channel, is_error in self._printed.items():
-                tasks.create_task(self._pass_on(channel, is_error))
 
     async def _pass_on(self, channel: Channel, is_error: bool) -> None:
         while data := await channel.read():
