@@ -1,9 +1,11 @@
 """The server's API as the CLI calls it: JSON in and out, lines as they come, failures as HostdErrors."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from hostd.cli import login, output
 from hostd.errors import HostdError, Unavailable
@@ -11,6 +13,7 @@ from hostd.settings import process_environment
 
 if TYPE_CHECKING:
     import httpx
+    from websockets.sync.client import ClientConnection
 
 READ_SECONDS = 60.0  # streams send a sign of life every 15 s
 
@@ -57,7 +60,7 @@ class Api:
                     continue
                 item = json.loads(text)
                 if "error" in item:
-                    raise _error(item["error"])
+                    raise error_of(item["error"])
                 if "result" in item:
                     return item["result"]
                 on_line(item["line"])
@@ -68,6 +71,26 @@ class Api:
         """The lines at a path, as they come, without the empty ones that keep the connection alive."""
         with self._stream("GET", path, query, None) as lines:
             yield (text for text in lines if text)
+
+    @contextmanager
+    def terminal(self, path: str, **query: object) -> Iterator["ClientConnection"]:
+        """A WebSocket at a path. Raises what the server refuses it with, Unavailable if it goes away."""
+        from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+        from websockets.sync.client import connect
+
+        words = urlencode(_query(query))
+        url = re.sub("^http", "ws", self._known.url) + _url(path) + (f"?{words}" if words else "")
+        headers = {"Authorization": f"Bearer {self._known.token}"}
+        quiet = {"compression": None, "ping_interval": None, "max_size": None}
+        try:
+            with connect(url, additional_headers=headers, open_timeout=30, **quiet) as socket:
+                yield socket
+        except InvalidStatus as error:
+            raise _refused(error.response.body, self._known.url) from error
+        except ConnectionClosed as error:
+            raise Unavailable("the server ended the connection", hint="see: hostd runs") from error
+        except (InvalidHandshake, OSError) as error:
+            raise Unavailable(f"{self._known.url} cannot be reached: {error}") from error
 
     def _ask(
         self, method: str, path: str, query: Mapping[str, object], body: Mapping[str, object] | None
@@ -129,6 +152,13 @@ def _split(chunks: Iterator[str]) -> Iterator[str]:
         yield rest
 
 
+def _refused(body: bytes | bytearray | None, url: str) -> HostdError:
+    try:
+        return error_of(json.loads(body or b""))
+    except (ValueError, KeyError, TypeError):
+        return Unavailable(f"{url} does not answer as hostd does", hint="check it: hostd whoami")
+
+
 def _check(answer: "httpx.Response") -> None:
     if answer.is_success:
         return
@@ -140,10 +170,11 @@ def _check(answer: "httpx.Response") -> None:
             f"{answer.url.host} answered {answer.status_code}, not as hostd does",
             hint="check the URL you are logged in to: hostd whoami",
         ) from error
-    raise _error(problem)
+    raise error_of(problem)
 
 
-def _error(problem: Mapping[str, Any]) -> HostdError:
+def error_of(problem: Mapping[str, Any]) -> HostdError:
+    """A problem document as the HostdError it was."""
     kinds = {kind.code: kind for kind in HostdError.__subclasses__()}
     kind = kinds.get(str(problem["code"]), HostdError)
     return kind(str(problem["detail"]), hint=str(problem.get("hint", "")))

@@ -20,6 +20,7 @@ from hostd.cli import (
     previews,
     processes,
     releases,
+    runs,
     traffic,
 )
 from hostd.errors import HostdError
@@ -52,6 +53,8 @@ app.command("open")(apps.open_app)
 app.add_typer(apps.git_commands, name="git")
 app.add_typer(account.tokens, name="tokens")
 app.add_typer(keys.keys, name="keys")
+app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(runs.run)
+app.add_typer(runs.runs, name="runs")
 app.command()(machine.doctor)
 app.command()(machine.serve)
 app.add_typer(machine.admin, name="admin")

@@ -22,6 +22,7 @@ class Action(StrEnum):
     READ_CONFIG = "read config"
     CHANGE_CONFIG = "change config"
     SCALE = "scale"
+    RUN = "run a command"
     ROLL_BACK = "roll back"
     PAUSE_DEPLOYS = "pause or resume deploys"
     PULL = "pull"
@@ -53,6 +54,7 @@ RIGHTS: Mapping[Action, Right] = {
     Action.READ_CONFIG: Right.OWNER,
     Action.CHANGE_CONFIG: Right.OWNER,
     Action.SCALE: Right.OWNER,
+    Action.RUN: Right.OWNER,
     Action.ROLL_BACK: Right.OWNER,
     Action.PAUSE_DEPLOYS: Right.OWNER,
     Action.PULL: Right.OWNER,

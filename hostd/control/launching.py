@@ -112,6 +112,11 @@ async def wait_healthy(platform: Platform, environment: Environment, instance: I
     await wait_until_healthy(platform.engine, instance, check, environment.host)
 
 
+def image_is_there(release: Release) -> bool:
+    """Whether all files of its Image are kept yet."""
+    return all(Path(path).is_dir() for tree in release.image.trees for path in tree.directories)
+
+
 def site_of(platform: Platform, environment: Environment, release: Release) -> Path | None:
     """The directory the router serves a static Release from, mounted if its tree has several layers.
 

@@ -227,7 +227,8 @@ def _is_of(line: str, process: str | None) -> bool:
     if process is None:
         return True
     source = line.split(" ", 2)[1].rstrip(":") if line.count(" ") >= 2 else ""
-    return source == process or source.partition("[")[2].rstrip("]").partition(".")[0] == process
+    where = source.partition("[")[2].rstrip("]")
+    return process in (source, where) or where.startswith(f"{process}.")
 
 
 def _hand(follower: _Follower, text: str) -> None:

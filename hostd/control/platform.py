@@ -22,6 +22,7 @@ from hostd.model.image import Image
 from hostd.model.instance import Endpoint, Limits
 from hostd.model.log import LogLine, RequestRecord
 from hostd.model.route import Route
+from hostd.model.run import RunLimits
 from hostd.model.source import Source
 from hostd.model.traffic import Meter
 from hostd.store.database import Database
@@ -29,6 +30,7 @@ from hostd.transcript import Transcript
 
 if TYPE_CHECKING:
     from hostd.control.keeper import Keeper
+    from hostd.control.runs import Following
 
 _log = logging.getLogger(__name__)
 
@@ -191,6 +193,8 @@ class Platform:
     locks: Locks[str] = field(default_factory=Locks)
     building: Locks[int] = field(default_factory=Locks)
     sweeping: Locks[int] = field(default_factory=Locks)
+    run_limits: RunLimits = field(default_factory=RunLimits)
+    following: dict[int, "Following"] = field(default_factory=dict)  # by the id of a Run
 
     @property
     def all_keepers(self) -> Sequence["Keeper"]:

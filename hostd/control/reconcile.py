@@ -74,7 +74,7 @@ async def recover(platform: Platform) -> None:
     for app in await platform.db.read(apps.list_all):
         await platform.repositories.create(app)  # its creation may have been cut off
     desired = [await _desired(platform, item) for item in await platform.db.read(environments.every)]
-    actions = difference(desired, await platform.engine.instances())
+    actions = difference(desired, await _of_formations(platform))
     table = await platform.router.table()
     async with asyncio.TaskGroup() as tasks:
         for want in desired:
@@ -155,10 +155,16 @@ async def _stop_strays(platform: Platform) -> None:
     for environment in await platform.db.read(environments.every):
         if platform.lock(environment).locked():
             busy.add(environment.label)
-    for instance in await platform.engine.instances():
+    for instance in await _of_formations(platform):
         old = platform.now().timestamp() - instance.started_at > STRAY_AGE
         if instance.id not in kept and instance.spec.environment not in busy and old:
             await _stop(platform, instance)
+
+
+async def _of_formations(platform: Platform) -> Sequence[Instance]:
+    """All that runs, without the Runs that somebody awaits the end of."""
+    running = await platform.engine.instances()
+    return [each for each in running if not (each.spec.one_off and slot_of(each)[1] in platform.following)]
 
 
 async def _clear_away(platform: Platform, strays: Sequence[Instance]) -> None:

@@ -1,7 +1,6 @@
 """Looking at Releases and going back to one: a Rollback is a new Release with an old Image and config."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -9,6 +8,7 @@ from hostd.control.access import Action, authorize
 from hostd.control.apps import production_of
 from hostd.control.config import config_of
 from hostd.control.deploys import how_to_resume
+from hostd.control.launching import image_is_there
 from hostd.control.platform import Platform
 from hostd.control.rollout import rollout
 from hostd.control.turns import turn
@@ -126,12 +126,8 @@ async def _target(platform: Platform, environment: Environment, number: int | No
         raise Conflict(f"{old.name} is what runs now")
     if old.state is ReleaseState.FAILED:
         raise Conflict(f"{old.name} failed ({old.failure}): there is nothing to go back to")
-    if not _is_there(old):
+    if not image_is_there(old):
         raise Conflict(
             f"the image of {old.name} is gone: the last ones are kept", hint="push its commit again"
         )
     return old
-
-
-def _is_there(release: Release) -> bool:
-    return all(Path(path).is_dir() for tree in release.image.trees for path in tree.directories)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hostd import mounts
+from hostd.control import runs
 from hostd.control.formers import forget_all
 from hostd.control.launching import drop_site
 from hostd.control.platform import Platform
@@ -24,6 +25,7 @@ async def remove_all_of(platform: Platform, gone: Sequence[Environment]) -> None
             await keeper.let_go()  # or it would start again what is stopped now
             drop_site(platform, environment, keeper.release)
         await forget_all(platform, environment)
+    await runs.unfollow(platform, gone)
     labels = {environment.label for environment in gone}
     table = await platform.router.table()
     await platform.router.withdraw([host for host, route in table.items() if route.environment in labels])

@@ -30,6 +30,7 @@ async def tidy(platform: Platform, environment: Environment) -> None:
             for each in await platform.db.read(environments.of_app, app.id):
                 await forget_collected(platform, each)
             images = await platform.db.read(_kept, app.id, decrypt)
+            images += [following.release.image for following in platform.following.values()]
             await platform.builder.collect(app, images)
             used = {path for image in images for tree in image.trees for path in tree.directories}
             live = await platform.db.read(releases.live, environment.id, decrypt)

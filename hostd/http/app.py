@@ -20,6 +20,7 @@ from hostd.http import (
     problems,
     processes,
     releases,
+    runs,
     traffic,
     webhooks,
 )
@@ -58,6 +59,7 @@ def create_app(platform: Platform, logbook: LogBook) -> FastAPI:
         deploys,
         forges,
         webhooks,
+        runs,
     ):
         app.include_router(part.router)
     app.include_router(git_routes(platform, door))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query, Request, WebSocket
+from fastapi.requests import HTTPConnection
 from fastapi.security import HTTPBearer
 
 from hostd.control.access import Action, authorize
@@ -19,6 +20,7 @@ from hostd.control.previews import environment_of
 from hostd.errors import Forbidden
 from hostd.http.auth import Door
 from hostd.model.app import App, Environment, User
+from hostd.model.names import shown
 from hostd.model.push import NAME_LIMIT
 
 
@@ -29,6 +31,7 @@ class Open(Enum):
     OWN_CHECK = "checks who asks itself: git needs answers of its own kind, webhooks have signatures"
 
 
+WEBSOCKET = "WEBSOCKET"  # where POLICY has the method of other routes
 POLICY: Mapping[tuple[str, str], Action | Open] = {
     ("GET", "/healthz"): Open.PUBLIC,
     ("GET", "/openapi.json"): Open.PUBLIC,
@@ -65,6 +68,11 @@ POLICY: Mapping[tuple[str, str], Action | Open] = {
     ("DELETE", "/api/v1/apps/{app}/autoscale"): Action.SCALE,
     ("GET", "/api/v1/apps/{app}/sleep"): Action.SEE_APP,
     ("PATCH", "/api/v1/apps/{app}/sleep"): Action.SCALE,
+    ("GET", "/api/v1/apps/{app}/runs"): Action.SEE_APP,
+    ("POST", "/api/v1/apps/{app}/runs"): Action.RUN,
+    ("GET", "/api/v1/apps/{app}/runs/{run_id}"): Action.READ_LOGS,
+    ("DELETE", "/api/v1/apps/{app}/runs/{run_id}"): Action.RUN,
+    (WEBSOCKET, "/api/v1/apps/{app}/run"): Action.RUN,
     ("GET", "/api/v1/apps/{app}/config"): Action.READ_CONFIG,
     ("PATCH", "/api/v1/apps/{app}/config"): Action.CHANGE_CONFIG,
     ("GET", "/api/v1/apps/{app}/config/diff"): Action.READ_CONFIG,
@@ -111,33 +119,45 @@ async def pass_gate(
     request: Request, _documented: Annotated[object, Depends(HTTPBearer(auto_error=False))]
 ) -> Caller:
     """Raises Unauthorized, RateLimited, NotFound, and Forbidden for a route that nobody has decided about."""
-    row = POLICY.get((request.method, request.scope["route"].path))
+    return await _pass(request, request.method)
+
+
+async def pass_socket_gate(websocket: WebSocket) -> Caller:
+    """The same for a WebSocket. Pages of other origins are sent away: browsers connect wherever a page tells them."""
+    origin = websocket.headers.get("origin")
+    if origin is not None and origin != platform(websocket).names.public_url:
+        raise Forbidden(f"a page of {shown(origin)} may not do this")
+    return await _pass(websocket, WEBSOCKET)
+
+
+async def _pass(connection: HTTPConnection, method: str) -> Caller:
+    row = POLICY.get((method, connection.scope["route"].path))
     if not isinstance(row, Action):
         raise Forbidden("hostd has no rule for who may do this")
-    address = request.client.host if request.client else ""
-    user = await door(request).user(request.headers.get("authorization"), address)
-    name = request.path_params.get("app")
+    address = connection.client.host if connection.client else ""
+    user = await door(connection).user(connection.headers.get("authorization"), address)
+    name = connection.path_params.get("app")
     if name is None:
         authorize(user, row)
         return Caller(user, None)
-    return Caller(user, await find_app(platform(request), user, row, name))
+    return Caller(user, await find_app(platform(connection), user, row, name))
 
 
-def platform(request: Request) -> Platform:
+def platform(connection: HTTPConnection) -> Platform:
     """The Platform this server works with."""
-    kept: Platform = request.app.state.platform
+    kept: Platform = connection.app.state.platform
     return kept
 
 
-def door(request: Request) -> Door:
+def door(connection: HTTPConnection) -> Door:
     """The Door of this server."""
-    kept: Door = request.app.state.door
+    kept: Door = connection.app.state.door
     return kept
 
 
-def logbook(request: Request) -> LogBook:
+def logbook(connection: HTTPConnection) -> LogBook:
     """The LogBook of this server."""
-    kept: LogBook = request.app.state.logbook
+    kept: LogBook = connection.app.state.logbook
     return kept
 
 

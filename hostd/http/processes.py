@@ -61,7 +61,7 @@ async def logs(
     book: Logs,
     lines: Annotated[int, Query(ge=0, le=LINES_LIMIT, examples=[100])] = 100,
     process: Annotated[
-        str | None, Query(max_length=63, pattern=r"^[A-Za-z0-9_-]+$", examples=["web"])
+        str | None, Query(max_length=63, pattern=r"^[A-Za-z0-9_.-]+$", examples=["web"])
     ] = None,
     follow: bool = False,
     accept: Annotated[str, Header()] = "",

@@ -72,6 +72,7 @@ class InstanceSpec:
     directory: str
     env: Mapping[str, str] = field(compare=False, repr=False)  # holds secrets; not known of what was adopted
     limits: Limits = field(default_factory=Limits)
+    one_off: bool = False  # runs to its end, and belongs to no Formation
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from hostd.store.tables import (
     builds,
     config_group_attachments,
     config_vars,
+    cron_jobs,
     deliveries,
     domains,
     environments,
@@ -24,6 +25,7 @@ from hostd.store.tables import (
     preview_config_vars,
     preview_settings,
     releases,
+    runs,
     sleep_settings,
 )
 
@@ -90,6 +92,8 @@ def destroy(connection: Connection, app_id: int, now: datetime) -> None:
         sleep_settings,
         domains,
         pauses,
+        runs,
+        cron_jobs,
     ):
         connection.execute(table.delete().where(table.c.environment_id.in_(its_environments)))
     its_forge = select(forges.c.id).where(forges.c.app_id == app_id)

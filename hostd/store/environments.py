@@ -15,6 +15,7 @@ from hostd.store.tables import (
     builds,
     config_group_attachments,
     config_vars,
+    cron_jobs,
     domains,
     environments,
     fork_branches,
@@ -22,6 +23,7 @@ from hostd.store.tables import (
     pauses,
     preview_settings,
     releases,
+    runs,
     sleep_settings,
 )
 
@@ -91,6 +93,8 @@ def destroy(connection: Connection, environment_id: int) -> None:
         domains,
         pauses,
         autoscale_rules,
+        runs,
+        cron_jobs,
     ):
         connection.execute(table.delete().where(table.c.environment_id == environment_id))
     connection.execute(environments.delete().where(environments.c.id == environment_id))

@@ -336,3 +336,38 @@ autoscale_rules = Table(
     Column("concurrency", Integer, nullable=False),
     Column("p95_ms", Integer),
 )
+
+# What a schedule wants at one time is there once.
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("environment_id", ForeignKey("environments.id"), nullable=False),
+    Column("job", String(64), nullable=False),
+    Column("command", Text, nullable=False),
+    Column("author", String, nullable=False),
+    Column("due_at", UtcTime),
+    Column("release_number", Integer, nullable=False),
+    Column("seconds", Integer, nullable=False),
+    Column("attached", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("started_at", UtcTime),
+    Column("ended_at", UtcTime),
+    Column("status", Integer),
+    Column("limit", String(16), nullable=False),
+    Column("output", Text, nullable=False),
+    UniqueConstraint("environment_id", "job", "due_at"),
+    sqlite_autoincrement=True,
+)
+
+# How far each cron job was counted: what was due until then has run, was skipped, or was never wanted.
+cron_jobs = Table(
+    "cron_jobs",
+    metadata,
+    Column("environment_id", ForeignKey("environments.id"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("schedule", String, nullable=False),
+    Column("counted_until", UtcTime, nullable=False),
+    Column("paused", Boolean, nullable=False),
+)

@@ -18,6 +18,7 @@ from hostd import mounts
 from hostd.control import key_rotation
 from hostd.errors import Unavailable
 from hostd.http.app import create_app
+from hostd.http.terminal import FRAME_LIMIT
 from hostd.settings import Settings
 from hostd.ssh import server as ssh_server
 from hostd.store.database import Database
@@ -56,6 +57,10 @@ async def _serve(settings: Settings, say: Callable[[str], None]) -> None:
                 timeout_graceful_shutdown=SHUTDOWN_LIMIT,
                 lifespan="off",
                 h11_max_incomplete_event_size=64 * 1024,
+                ws="websockets-sansio",
+                ws_max_size=FRAME_LIMIT,
+                ws_ping_interval=None,  # a pong could not be told from what nobody reads yet; hostd.http.terminal beats
+                ws_per_message_deflate=False,
             )
             await uvicorn.Server(config).serve([listener])
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from hostd.build.lifecycle import Lifecycle
-from hostd.control import reconcile
+from hostd.control import reconcile, runs
 from hostd.control.autoscale import Autoscaler
 from hostd.control.deliveries import work_off_deliveries
 from hostd.control.domains import keep_looking
@@ -28,6 +28,7 @@ from hostd.errors import HostdError
 from hostd.git.config import check_installed
 from hostd.git.repos import Repositories
 from hostd.model.instance import Endpoint, Limits
+from hostd.model.run import RunLimits
 from hostd.router.nginx import NginxRouter
 from hostd.settings import Settings
 from hostd.store import installation, tokens, users
@@ -78,11 +79,13 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
         builds=asyncio.Semaphore(settings.builds_at_once),
         note=logbook.add,
         private_forges=settings.private_forges,
+        run_limits=RunLimits(settings.runs_at_once, settings.run_seconds),
     )
     try:
         await router.open()
         running = [_keep_running(logbook.run(engine, router))]
         running.append(_keep_running(measure(platform, router.requests())))
+        await runs.adopt_runs(platform)
         await reconcile.recover(platform)
         sleeper = Sleeper(platform, SleepTimes(settings.reclaim_after, settings.stop_after))
         await router.on_wake(sleeper.wake)
@@ -135,6 +138,7 @@ def router_of(settings: Settings) -> NginxRouter:
 
 async def _let_go(platform: Platform) -> None:
     """End what this process does for Instances, but not the Instances; finish what runs in the background."""
+    await runs.unfollow(platform)
     for keeper in list(platform.keepers.values()):  # a push that is past its commit point may add one
         with suppress(HostdError):  # a router that does not answer must not leave the others frozen
             await keeper.thaw()

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import httpx
 import pytest
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from hostd.control.logs import LogBook
 from hostd.control.platform import Platform
 from hostd.http.app import create_app
-from hostd.http.gate import POLICY
+from hostd.http.gate import POLICY, WEBSOCKET
 from hostd.model.log import LogLine
 from hostd.model.route import ToError
 from tests.fakes_control import FakeRouter
@@ -38,6 +38,8 @@ def walked(routes: Sequence[BaseRoute]) -> list[tuple[str, set[str]]]:
     for route in routes:
         if included := getattr(route, "original_router", None):
             found += walked(included.routes)
+        elif isinstance(route, WebSocketRoute):
+            found.append((route.path, {WEBSOCKET}))
         else:
             assert isinstance(route, Route), f"{route!r} is of a kind this test does not know"
             found.append((route.path, set(route.methods or ())))

@@ -20,6 +20,7 @@ REVISIONS = (
     "0008",
     "0009",
     "0010",
+    "0011",
 )  # oldest first, as in versions/
 
 
