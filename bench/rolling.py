@@ -1,17 +1,21 @@
-"""Rolling deploys under load: every request is answered, by the release before or the one after.
+"""Changes under load: every request is answered, by the release before or the one after.
 
-200 requests a second over kept-alive connections, 20 a second over new ones, a WebSocket and an event stream, while
-the app is pushed again and again. A WebSocket may be closed by the app as it goes (1001, 1012), never just cut off.
+200 requests a second over kept-alive connections, 20 a second over new ones, 50 WebSockets and 5 event streams, while
+the app is pushed, its config changed and its web process scaled, 50 times each (DEPLOYS, CONFIGS and SCALES give other
+numbers). A WebSocket may be closed by the app as it goes (1001, 1012), never just cut off.
 """
 
 import asyncio
 import contextlib
+import json
 import os
 import statistics
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import websockets
@@ -20,19 +24,24 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.e2e.server import Project, serving
 
-DEPLOYS = int(os.environ.get("DEPLOYS", "20"))
+DEPLOYS, CONFIGS, SCALES = (int(os.environ.get(name, "50")) for name in ("DEPLOYS", "CONFIGS", "SCALES"))
 KEPT_ALIVE, EACH = 10, 20  # connections, and requests a second on each
 NEW = 20  # connections a second
+SOCKETS, STREAMS = 50, 5
+BEAT = 1.0  # seconds between the messages of a WebSocket
+QUANTITIES = (3, 1, 2)  # of web, in turn
+SETTLE, PAUSE = 0.2, 0.8  # seconds in which the release before may answer yet, and then until the next change
 
 
 @dataclass
 class Seen:
-    """What came back. `live` are the release numbers that may answer now."""
+    """What came back. `live` are the answers there may be now."""
 
     live: set[str] = field(default_factory=set)
     answers: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
+    changes: dict[str, list[float]] = field(default_factory=dict)
     events: int = 0
     echoes: int = 0
 
@@ -52,18 +61,15 @@ async def main() -> None:
         project.write({"Procfile": "web: uvicorn app:app --host 0.0.0.0 --port $PORT\n", "app.py": _app(0)})
         project.commit()
         await asyncio.to_thread(project.push)
-        seen, ending = Seen({"0"}), asyncio.Event()
+        seen, ending = Seen({"0."}), asyncio.Event()
         work = [_kept_alive(project, seen, ending) for _ in range(KEPT_ALIVE)]
-        work += [_new(project, seen, ending), _socket(project, seen, ending), _events(project, seen, ending)]
+        work += [_socket(project, seen, ending) for _ in range(SOCKETS)]
+        work += [_events(project, seen, ending) for _ in range(STREAMS)]
+        work.append(_new(project, seen, ending))
         tasks = [asyncio.create_task(each) for each in work]
         started = time.monotonic()
-        for number in range(1, DEPLOYS + 1):
-            project.write({"app.py": _app(number)}).commit()
-            seen.live = {str(number - 1), str(number)}
-            await asyncio.to_thread(project.push)
-            await asyncio.sleep(0.2)
-            seen.live = {str(number)}
-            await asyncio.sleep(0.8)
+        for kind, answer, change in changes(project):
+            await _make(seen, kind, answer, change)
         took = time.monotonic() - started
         ending.set()
         await asyncio.wait(tasks, timeout=10)
@@ -72,13 +78,47 @@ async def main() -> None:
     report(seen, took)
 
 
+def changes(project: Project) -> Iterator[tuple[str, str, Callable[[], None]]]:
+    """What is done, one after the other: its kind, what the app answers afterwards, and how it is done."""
+    for number in range(1, DEPLOYS + 1):
+        yield "deploys", f"{number}.", partial(_deploy, project, number)
+    for number in range(1, CONFIGS + 1):
+        yield "config changes", f"{DEPLOYS}.{number}", partial(_work, project, "config", TURN=str(number))
+    last = f"{DEPLOYS}.{CONFIGS or ''}"
+    for number in range(SCALES):
+        quantity = QUANTITIES[number % len(QUANTITIES)]
+        yield "scale changes", last, partial(_work, project, "formation", web=quantity)
+
+
+async def _make(seen: Seen, kind: str, answer: str, change: Callable[[], None]) -> None:
+    started = time.monotonic()
+    seen.live.add(answer)
+    await asyncio.to_thread(change)
+    seen.changes.setdefault(kind, []).append(time.monotonic() - started)
+    await asyncio.sleep(SETTLE)
+    seen.live = {answer}
+    await asyncio.sleep(PAUSE)
+
+
+def _deploy(project: Project, number: int) -> None:
+    project.write({"app.py": _app(number)}).commit()
+    project.push()
+
+
+def _work(project: Project, what: str, **wanted: object) -> None:
+    answer = project.server.api("PATCH", f"/apps/{project.name}/{what}", json=wanted)
+    end = json.loads(answer.text.strip().splitlines()[-1])
+    assert "result" in end, end
+
+
 def report(seen: Seen, took: float) -> None:
     """Print the result; exit status 1 if a request failed."""
     total = sum(seen.answers.values())
-    print(
-        f"{DEPLOYS} deploys in {took:.0f} s; {total} requests ({total / took:.0f}/s), {seen.echoes} echoes over a"
+    done = ", ".join(
+        f"{len(times)} {kind} (p50 {statistics.median(times):.2f} s)" for kind, times in seen.changes.items()
     )
-    print(f"WebSocket, {seen.events} events; {len(seen.failures)} failed (goal 0)")
+    print(f"{done} in {took:.0f} s; {total} requests ({total / took:.0f}/s), {seen.echoes} echoes over")
+    print(f"{SOCKETS} WebSockets, {seen.events} events; {len(seen.failures)} failed (goal 0)")
     quantiles = statistics.quantiles(seen.times, n=100)
     print(f"answered in p50 {quantiles[49] * 1000:.1f} ms, p99 {quantiles[98] * 1000:.1f} ms")
     for failure in seen.failures[:10]:
@@ -138,7 +178,7 @@ async def _socket(project: Project, seen: Seen, ending: asyncio.Event) -> None:
                     await socket.send("hello")
                     await asyncio.wait_for(socket.recv(), 5)
                     seen.echoes += 1
-                    await asyncio.sleep(0.1)
+                    await asyncio.sleep(BEAT)
         except websockets.ConnectionClosed as error:
             if error.rcvd is None or error.rcvd.code not in (1001, 1012):
                 seen.failures.append(f"WebSocket: {error!r}")
@@ -163,13 +203,14 @@ async def _events(project: Project, seen: Seen, ending: asyncio.Event) -> None:
 
 def _app(number: int) -> str:
     return f"""import asyncio
+import os
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 
 
 async def index(request):
-    return PlainTextResponse("{number}")
+    return PlainTextResponse("{number}." + os.environ.get("TURN", ""))
 
 
 async def events(request):
