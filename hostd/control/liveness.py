@@ -68,21 +68,23 @@ class Liveness:
 
     def look(self, tasks: asyncio.TaskGroup) -> None:
         """Once: look at those whose time has come, each in a task of its own: one may take its time to answer."""
-        keepers = self._platform.keepers.values()
         patients = [
             Patient(keeper, slot, place.instance)
-            for keeper in keepers
-            for slot, place in keeper.places.items()
+            for keeper in self._platform.keepers.values()
+            for slot, place in ({} if keeper.asleep else keeper.places).items()
             if slot[0] == WEB and place.instance
         ]
-        ids = {patient.instance.id for patient in patients}
-        for gone in self._due.keys() - ids:
+        for gone in self._due.keys() - {patient.instance.id for patient in patients}:
             del self._due[gone], self._failed[gone]
         for patient in patients:
+            name = patient.instance.id
+            if self._due.get(name, 0.0) > self._clock():
+                continue
             check = HealthCheck.of(patient.keeper.release.image.labels)
-            due = self._due.setdefault(patient.instance.id, self._clock() + check.interval_seconds)
-            if patient.state and due <= self._clock():
-                self._due[patient.instance.id] = float("inf")
+            if name not in self._due:
+                self._due[name] = self._clock() + check.interval_seconds
+            elif patient.state:
+                self._due[name] = float("inf")
                 tasks.create_task(self._look_at(patient, check))
 
     async def _look_at(self, patient: Patient, check: HealthCheck) -> None:

@@ -47,7 +47,7 @@ async def succession(
     except BaseException:
         if former and ended and platform.keepers.get(environment.id) is former:
             transcript.detail(f"starting {_names(ended)} of {former.release.name} again")
-            former.keep(dict.fromkeys(ended))
+            former.keep(dict.fromkeys(ended), asleep=former.asleep)
         raise
 
 

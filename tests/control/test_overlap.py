@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from hostd.control.rollout import rollout
 from hostd.errors import RolloutFailed, Unavailable
 from hostd.model.image import Image
-from hostd.model.instance import Instance
+from hostd.model.instance import Instance, InstanceState
 from hostd.model.terms import Terms
 from tests.control.house import House, image_of
 from tests.eventually import until
@@ -60,6 +60,18 @@ async def test_the_old_one_is_started_again_if_the_new_one_fails(house: House) -
     house.end("worker")
     await until(lambda: house.running == ["web-v1"])
     await until(lambda: house.running == ["web-v1", "worker-v1"])  # it is watched as before
+
+
+async def test_what_slept_is_not_woken_by_a_release_that_fails(house: House) -> None:
+    await house.deploy(image())
+    house.keeper.sleeps = lambda _: True  # type: ignore[method-assign,assignment]  # as in a preview
+    assert await house.keeper.fall_asleep()
+    with pytest.raises(RolloutFailed):
+        await house.deploy(image("exit 3"))
+    assert house.running == ["web-v1"]
+    assert (house.keeper.asleep, house.keeper.places[WORKER].state) == (True, InstanceState.STOPPED)
+    await house.keeper.wake()
+    await until(lambda: house.running == ["web-v1", "worker-v1"])
 
 
 async def test_nothing_is_stopped_for_a_release_whose_web_fails(house: House) -> None:
