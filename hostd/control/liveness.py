@@ -148,7 +148,7 @@ class Liveness:
             keeper.put(slot, InstanceState.UNHEALTHY, instance, lambda count: count + 1)
             if await self._ends_within(instance, min(LONGEST_WAIT, 2.0 ** min(restarts, 10))):
                 return
-            if patient.state is not InstanceState.UNHEALTHY:
+            if patient.state is not InstanceState.UNHEALTHY or keeper.relieved:
                 return
             made = await start_all(self._platform, keeper.environment, keeper.release, [slot], Transcript())
             keeper.put(slot, InstanceState.RUNNING, made[slot])
