@@ -9,25 +9,8 @@ from sqlalchemy import ColumnElement, Connection, Row, select
 from hostd.errors import Conflict, NotFound
 from hostd.model.app import PRODUCTION, App
 from hostd.model.names import shown
-from hostd.store.tables import (
-    apps,
-    builds,
-    config_group_attachments,
-    config_vars,
-    cron_jobs,
-    deliveries,
-    domains,
-    environments,
-    forges,
-    fork_branches,
-    formation,
-    pauses,
-    preview_config_vars,
-    preview_settings,
-    releases,
-    runs,
-    sleep_settings,
-)
+from hostd.store.owned import remove_owned
+from hostd.store.tables import apps, environments
 
 
 def create(connection: Connection, name: str, owner_id: int, now: datetime) -> App:
@@ -78,34 +61,16 @@ def set_production_branch(connection: Connection, app_id: int, branch: str) -> N
 
 
 def destroy(connection: Connection, app_id: int, now: datetime) -> None:
-    """Forget all of the App but its tombstone: Environments, ConfigVars, Releases, Builds. Raises NotFound."""
+    """Forget all of the App but its tombstone. Raises NotFound."""
     living = (apps.c.id == app_id, apps.c.destroyed_at.is_(None))
     if connection.execute(apps.update().where(*living).values(destroyed_at=now)).rowcount == 0:
         raise NotFound(f"there is no app with the id {app_id}")
-    its_environments = select(environments.c.id).where(environments.c.app_id == app_id)
-    for table in (
-        builds,
-        releases,
-        formation,
-        config_vars,
-        config_group_attachments,
-        sleep_settings,
-        domains,
-        pauses,
-        runs,
-        cron_jobs,
-    ):
-        connection.execute(table.delete().where(table.c.environment_id.in_(its_environments)))
-    its_forge = select(forges.c.id).where(forges.c.app_id == app_id)
-    connection.execute(deliveries.delete().where(deliveries.c.forge_id.in_(its_forge)))
-    for table in (preview_settings, preview_config_vars, forges, fork_branches):
-        connection.execute(table.delete().where(table.c.app_id == app_id))
-    connection.execute(environments.delete().where(environments.c.app_id == app_id))
+    remove_owned(connection, apps, [app_id])
 
 
 def erase(connection: Connection, app_id: int) -> None:
     """Forget an App of which nothing ever ran, its name too."""
-    connection.execute(environments.delete().where(environments.c.app_id == app_id))
+    remove_owned(connection, apps, [app_id])
     connection.execute(apps.delete().where(apps.c.id == app_id))
 
 

@@ -9,23 +9,8 @@ from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 from hostd.errors import Conflict, NotFound
 from hostd.model.app import PRODUCTION, App, Environment
 from hostd.model.names import shown
-from hostd.store.tables import (
-    apps,
-    autoscale_rules,
-    builds,
-    config_group_attachments,
-    config_vars,
-    cron_jobs,
-    domains,
-    environments,
-    fork_branches,
-    formation,
-    pauses,
-    preview_settings,
-    releases,
-    runs,
-    sleep_settings,
-)
+from hostd.store.owned import remove_owned
+from hostd.store.tables import apps, builds, environments, fork_branches, preview_settings
 
 
 def create(connection: Connection, app: App, name: str, branch: str, host: str, now: datetime) -> Environment:
@@ -82,21 +67,8 @@ def last_pushes(connection: Connection, app_id: int | None = None) -> Mapping[in
 
 
 def destroy(connection: Connection, environment_id: int) -> None:
-    """Forget all of an Environment: Builds, Releases, Formation, ConfigVars. Nothing if it is not there."""
-    for table in (
-        builds,
-        releases,
-        formation,
-        config_vars,
-        config_group_attachments,
-        sleep_settings,
-        domains,
-        pauses,
-        autoscale_rules,
-        runs,
-        cron_jobs,
-    ):
-        connection.execute(table.delete().where(table.c.environment_id == environment_id))
+    """Forget an Environment and all it has. Nothing if it is not there."""
+    remove_owned(connection, environments, [environment_id])
     connection.execute(environments.delete().where(environments.c.id == environment_id))
 
 
