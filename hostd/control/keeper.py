@@ -58,7 +58,7 @@ class Keeper:
         self._tasks: dict[Slot, asyncio.Task[None]] = {}
         self.asleep = False
         self.slept_at = platform.now()
-        self._reclaimed = False
+        self.reclaimed = False  # in this sleep; also where there was no swap to do it
         self._known_mb: dict[Slot, int] = {}  # what the Instance before took
         self.relieved = False  # another Keeper has the Route now: what happens here must not take it back
         self._rest = asyncio.Lock()
@@ -77,6 +77,11 @@ class Keeper:
     def changing(self) -> bool:
         """Whether it is just falling asleep or waking, which may have to wait for room."""
         return self._rest.locked()
+
+    @property
+    def holds(self) -> bool:
+        """Whether something of it is frozen."""
+        return any(place.state in HELD for place in self.places.values())
 
     def held_mb(self) -> int:
         """Memory in MB that would be free if it were stopped in its sleep."""
@@ -123,7 +128,7 @@ class Keeper:
                 return False
             await self._set_asleep(True)
             self.slept_at = self._platform.now()
-            quiet = self._reclaimed = False
+            quiet = self.reclaimed = False
             try:
                 quiet = await self._freeze()
             finally:
@@ -158,18 +163,18 @@ class Keeper:
         A wake that waits for room is not waited for.
         """
         awake = all(place.state is InstanceState.RUNNING for _, place in self._web())
-        if not awake and not self._held():
+        if not awake and not self.holds:
             return
         async with self._rest:
-            if self._held():
+            if self.holds:
                 await self._thaw()
                 await self._set_asleep(False)
 
     async def reclaim(self) -> None:
         """Move the memory of what is frozen to swap, once per sleep. A wake need not wait for it: no lock is held."""
-        if self._reclaimed:
+        if self.reclaimed:
             return
-        self._reclaimed = True
+        self.reclaimed = True
         for slot, place in self._held():
             assert place.instance
             if await self._platform.engine.reclaim(place.instance) and self.places.get(slot) is place:

@@ -82,7 +82,7 @@ class Sleeper:
             after = limits.get(environment.id, PREVIEW_IDLE if environment.preview else 0)
             slept = self._idle(keeper) - after
             busy = keeper.changing or self._platform.lock(environment).locked()
-            if after and slept >= 0 and not busy:
+            if after and slept >= 0 and not busy and self._due(keeper, slept):
                 steps.append(self._rest(keeper, slept))
         for former in self._platform.formers.values():
             idle = self._idle(former)
@@ -97,6 +97,13 @@ class Sleeper:
                 await formers.rest(self._platform, former, idle)
             except HostdError as error:
                 _log.warning("%s cannot be put to sleep: %s", former.hosts, error.message)
+
+    def _due(self, keeper: Keeper, slept: float) -> bool:
+        """Whether there is a step left for it: most sleep as deep as they may."""
+        if not keeper.asleep:
+            return True
+        reclaims = slept > self._times.reclaim_after and not keeper.reclaimed
+        return keeper.holds and (reclaims or slept > self._times.stop_after)
 
     async def _rest(self, keeper: Keeper, slept: float) -> None:
         """One step down, if it is time for it."""
