@@ -30,8 +30,12 @@ ROUNDS = int(os.environ.get("ROUNDS", "4"))
 REQUESTS = int(os.environ.get("REQUESTS", "10000"))
 CROWD = int(os.environ.get("CROWD", "100"))
 APPS = 50  # that fall asleep between their REQUESTS
-LONG = {"HOSTD_RECLAIM_AFTER": "604800", "HOSTD_STOP_AFTER": "604800", "HOSTD_ZRAM_MB": "1024"}
-SOON = LONG | {"HOSTD_RECLAIM_AFTER": "2", "HOSTD_STOP_AFTER": "12"}
+NEVER = {"HOSTD_RECLAIM_AFTER": "604800", "HOSTD_STOP_AFTER": "604800"}
+DEEPEST = {  # settings with which an app stays in this state
+    "frozen": NEVER,
+    "reclaimed": NEVER | {"HOSTD_RECLAIM_AFTER": "1", "HOSTD_ZRAM_MB": "1024"},
+    "stopped": NEVER | {"HOSTD_STOP_AFTER": "1"},
+}
 WATCHED = 30  # seconds
 GOALS = {"frozen": 2, "reclaimed": 15, "stopped": 150}
 
@@ -62,35 +66,34 @@ Server(("", int(os.environ["PORT"])), Handler).serve_forever()
 def main() -> None:
     """Print one block per question."""
     print(f"{os.cpu_count()} cores, kernel {os.uname().release}")
-    with serving(**SOON) as server:
-        wakes(server)
-        at_once(server)
-    with serving(**LONG) as server:
+    bare = statistics.median(bare_start() for _ in range(10))
+    print(f"bare start of the process: {bare:.1f} ms")
+    with serving(**DEEPEST["frozen"]) as server:
+        wakes(server, "frozen")
         asyncio.run(at_random(server))
-    with serving(**(SOON | {"HOSTD_STOP_AFTER": "600"})) as server:
+    with serving(**DEEPEST["reclaimed"]) as server:
+        wakes(server, "reclaimed")
         crowd(server, "reclaimed")
-    with serving(**SOON) as server:
+    with serving(**DEEPEST["stopped"]) as server:
+        wakes(server, "stopped")
+        at_once(server)
         storm(crowd(server, "stopped"))
 
 
-def wakes(server: Server) -> None:
-    """A wake from each state over a running app."""
+def wakes(server: Server, state: str) -> None:
+    """A wake from `state` over a running app."""
     apps = [deployed(server, f"wake{number}") for number in range(5)]
-    running = [ask(app) for app in apps for _ in range(40)]
-    floor = statistics.median(running)
-    bare = statistics.median(bare_start() for _ in range(10))
-    print(f"\n{'wake, ms over running':24}{'p50':>8}{'p99':>8}{'n':>5}{'goal':>7}")
+    floor = statistics.median(ask(app) for app in apps for _ in range(40))
     for app in apps:
         sleep_after(app, 1)
-    for name, goal in GOALS.items():
-        times: list[float] = []
-        for _ in range(ROUNDS):
-            for app in apps:
-                ask(app)
-            all_are(apps, name)
-            times += [ask(app) - floor for app in apps]
-        print(f"{name:24}{statistics.median(times):8.1f}{max(times):8.1f}{len(times):5}{goal:7}", flush=True)
-    print(f"{'(running, absolute)':24}{floor:8.1f}\n{'(bare process start)':24}{bare:8.1f}")
+    times: list[float] = []
+    for _ in range(ROUNDS):
+        all_are(apps, state)
+        times += [ask(app) - floor for app in apps]
+    print(
+        f"\nwake of {state}, ms over running ({floor:.1f}): p50 {statistics.median(times):.1f}, "
+        f"worst of {len(times)} {max(times):.1f}, goal {GOALS[state]}"
+    )
 
 
 def at_once(server: Server) -> None:
