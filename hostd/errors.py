@@ -8,6 +8,7 @@
       Conflict       true, but not now: it stands in the way of another  409, exit 4
       BuildFailed    the push's own build failed                         422, exit 5
       RolloutFailed  the Release did not start or did not get healthy    422, exit 5
+      CanaryFailed   the Release did worse than the one before           422, exit 5
       LimitExceeded  a limit of hostd's was hit; says which              422, exit 5
       RateLimited    too often in too short a time; says how long to wait 429, exit 6
       Unavailable    this machine lacks or ran out of something          503, exit 6
@@ -87,6 +88,14 @@ class RolloutFailed(HostdError):
     """The Release did not start or did not get healthy; the one before goes on serving."""
 
     code = "rollout_failed"
+    http_status = 422
+    exit_code = 5
+
+
+class CanaryFailed(HostdError):
+    """The Release was tried with a part of the requests and is not good enough; the one before goes on serving."""
+
+    code = "canary_failed"
     http_status = 422
     exit_code = 5
 

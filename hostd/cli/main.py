@@ -9,6 +9,7 @@ from hostd.cli import (
     account,
     apps,
     autoscale,
+    canary,
     config,
     deploys,
     domains,
@@ -46,6 +47,7 @@ app.add_typer(releases.releases, name="releases")
 app.command()(releases.rollback)
 app.command()(releases.promote)
 app.add_typer(deploys.deploys, name="deploys")
+app.add_typer(canary.canary, name="canary")
 app.add_typer(previews.previews, name="previews")
 app.add_typer(domains.domains, name="domains")
 app.add_typer(forges.forges, name="forges")

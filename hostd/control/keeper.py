@@ -19,6 +19,7 @@ from hostd.model.app import Environment
 from hostd.model.instance import Exit, Instance, InstanceSpec, InstanceState
 from hostd.model.log import LogLine
 from hostd.model.release import Release
+from hostd.model.route import Share
 
 CALM = 60.0  # seconds an Instance has to run for its crashes to be forgotten
 LONGEST_WAIT = 300.0  # seconds
@@ -60,6 +61,7 @@ class Keeper:
         self.slept_at = platform.now()
         self.reclaimed = False  # in this sleep; also where there was no swap to do it
         self._known_mb: dict[Slot, int] = {}  # what the Instance before took
+        self.share: Share | None = None  # what a Release that is tried out gets of the requests
         self.relieved = False  # another Keeper has the Route now: what happens here must not take it back
         self._rest = asyncio.Lock()
 
@@ -113,8 +115,8 @@ class Keeper:
         healthy = self._in(InstanceState.RUNNING, *HELD) or self._in(InstanceState.UNHEALTHY)
         scaled_up = bool(self._web())  # else there is nothing to wake
         state = {"asleep": self.asleep and scaled_up, "scaled_up": scaled_up}
-        route = route_of(self.environment, self.release, healthy, self._site, **state)
-        own = [replace(route, host=host, noindex=True, password="") for host in self.addresses]
+        route = route_of(self.environment, self.release, healthy, self._site, share=self.share, **state)
+        own = [replace(route, host=host, noindex=True, password="", share=None) for host in self.addresses]
         await self._platform.router.publish(own if self.relieved else [route, *own])
 
     async def fall_asleep(self) -> bool:

@@ -29,6 +29,7 @@ from hostd.store.database import Database
 from hostd.transcript import Transcript
 
 if TYPE_CHECKING:
+    from hostd.control.canary import Canary
     from hostd.control.keeper import Keeper
     from hostd.control.runs import Following
 
@@ -190,6 +191,7 @@ class Platform:
     # by Environment and origin: of what is not live any more but was asked for, or is kept for a Rollback
     formers: dict[tuple[int, int], "Keeper"] = field(default_factory=dict)
     traffic: Meter = field(default_factory=Meter)
+    canaries: dict[int, "Canary"] = field(default_factory=dict)
     locks: Locks[str] = field(default_factory=Locks)
     building: Locks[int] = field(default_factory=Locks)
     sweeping: Locks[int] = field(default_factory=Locks)

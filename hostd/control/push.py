@@ -3,22 +3,25 @@
 import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from functools import partial
 
 from sqlalchemy import Connection
 
 from hostd.build.workshop import BUILD_KEY
 from hostd.control.access import Action, authorize
+from hostd.control.canary import trial
 from hostd.control.config import all_config_of
 from hostd.control.deploys import RESUME, check_not_paused
 from hostd.control.first_config import set_first_config
 from hostd.control.platform import Platform
 from hostd.control.previews import environment_for, label_for, remove_previews, settings_of
-from hostd.control.rollout import rollout
+from hostd.control.rollout import Trial, rollout, untried
 from hostd.control.turns import hold
 from hostd.errors import Conflict, HostdError, Invalid, NotFound
 from hostd.git.receive import Received
 from hostd.model.app import PRODUCTION, App, Environment, User
 from hostd.model.build import BuildState
+from hostd.model.canary import asked, rule_of
 from hostd.model.config import BROWSER_PREFIXES, Config, Scope, in_scope
 from hostd.model.image import Image
 from hostd.model.names import shown
@@ -37,6 +40,7 @@ async def accept(
     """
     authorize(user, Action.PUSH, app)
     options = parse_options(received.options)
+    asked(None, options)
     app, rules, chosen = await _take_turns(platform, app, received, transcript, held)
     with platform.repositories.reader(app, received.quarantine) as reader:
         kind = reader.kind(chosen.new) if chosen else None  # of no other: it takes reading the whole object
@@ -102,7 +106,14 @@ async def deploy_push(
             if RESUME in push.options:
                 pauses.end(connection, environment.id)
 
-        live = await rollout(platform, environment, release, transcript, record)
+        live = await rollout(
+            platform,
+            environment,
+            release,
+            transcript,
+            record,
+            _trial(platform, environment, push, release, transcript),
+        )
     except BaseException as error:
         await asyncio.shield(_record_failure(platform, starting, error, transcript))
         if isinstance(error, HostdError):
@@ -150,6 +161,14 @@ async def _build(platform: Platform, environment: Environment, push: Push, trans
             platform.now(),
             given,
         )
+
+
+def _trial(
+    platform: Platform, environment: Environment, push: Push, release: Release, transcript: Transcript
+) -> Trial:
+    """As hostd.toml has it for production, and as the push asks for."""
+    rule = asked(None if environment.preview else rule_of(release.image.labels), push.options)
+    return partial(trial, platform, release, rule, transcript) if rule else untried
 
 
 async def _restored(platform: Platform, environment: Environment) -> Image | None:

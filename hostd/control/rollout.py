@@ -5,8 +5,8 @@ before the old ones are told to go, and the store says LIVE only after the switc
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from sqlalchemy import Connection
 
@@ -39,17 +39,28 @@ SETTLE = 0.5  # seconds that a process without a port has to survive
 TAIL = 20  # lines of a failed Instance that the pusher sees
 
 
+Trial = Callable[[Keeper | None, Sequence[Slot]], AbstractAsyncContextManager[Mapping[Slot, Instance]]]
+
+
+@asynccontextmanager
+async def untried(_: Keeper | None, __: Sequence[Slot]) -> AsyncIterator[Mapping[Slot, Instance]]:
+    """No trial."""
+    yield {}
+
+
 async def rollout(
     platform: Platform,
     environment: Environment,
     release: Release,
     transcript: Transcript,
     also: Callable[[Connection], None] = lambda _: None,
+    trial: Trial = untried,
 ) -> Release:
-    """Make `release` (STARTING) live; what `also` writes is stored in the same transaction.
+    """Make `release` (STARTING) live; what `also` writes is stored in the same transaction. What `trial` has started
+    and found good is not started again.
 
-    Raises RolloutFailed, Unavailable; then nothing of it is left running and nothing was written. Who is cancelled
-    once the Route points at it is so only after it went live.
+    Raises RolloutFailed, CanaryFailed, Unavailable; then nothing of it is left running and nothing was written. Who is
+    cancelled once the Route points at it is so only after it went live.
     """
     async with (
         succession(platform, environment, transcript) as make_way,
@@ -57,7 +68,7 @@ async def rollout(
     ):
         try:
             with transcript.phase(f"Launching {release.name}"):
-                keeper = await _launch(platform, environment, release, there, transcript, make_way)
+                keeper = await _launch(platform, environment, release, there, transcript, make_way, trial)
         except BaseException as error:
             await asyncio.shield(_fail(platform, release, error))
             raise
@@ -112,6 +123,7 @@ async def _launch(
     there: Mapping[Slot, Instance],
     transcript: Transcript,
     make_way: MakeWay,
+    trial: Trial,
 ) -> Keeper:
     """Everything up to the switch, the switch included. What is `there` need not be started."""
     await run_release_command(platform, environment, release, transcript)
@@ -119,15 +131,18 @@ async def _launch(
     missing = [slot for slot in slots if slot not in there]
     addresses = await addresses_of(platform, environment, release)
     keeper = Keeper(platform, environment, release, site_of(platform, environment, release), addresses)
+    former = platform.keepers.get(environment.id)
     try:
-        started = await _start(platform, environment, release, missing, transcript, make_way)
-        keeper.keep({slot: instance for slot, instance in {**there, **started}.items() if slot in slots})
+        async with trial(former, missing) as tried:
+            rest = [slot for slot in missing if slot not in tried]
+            started = await _start(platform, environment, release, rest, transcript, make_way)
+        running = {**there, **tried, **started}
+        keeper.keep({slot: running[slot] for slot in slots})
         if surplus := [there[slot] for slot in there if slot not in slots]:
             platform.later(drain(platform, surplus))
     except BaseException:
         drop_site(platform, environment, release)
         raise
-    former = platform.keepers.get(environment.id)
     if former:
         former.relieved = True
     try:

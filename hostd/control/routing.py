@@ -6,7 +6,7 @@ from pathlib import Path
 from hostd.model.app import Environment
 from hostd.model.instance import Instance
 from hostd.model.release import Release
-from hostd.model.route import Route, Target, ToDirectory, ToError, ToInstances
+from hostd.model.route import Route, Share, Target, ToDirectory, ToError, ToInstances
 
 NOTHING_PUSHED = "H81"
 NO_WEB_PROCESS = "H14"
@@ -22,6 +22,7 @@ def route_of(
     *,
     asleep: bool = False,
     scaled_up: bool = True,
+    share: Share | None = None,
 ) -> Route:
     """The Route of `environment`. `healthy` are its web Instances, `site` the directory of a static Release.
 
@@ -36,6 +37,7 @@ def route_of(
         environment.label,
         noindex=environment.preview,
         password=environment.password,
+        share=share,
     )
 
 

@@ -66,6 +66,8 @@ POLICY: Mapping[tuple[str, str], Action | Open] = {
     ("GET", "/api/v1/apps/{app}/autoscale"): Action.SEE_APP,
     ("PATCH", "/api/v1/apps/{app}/autoscale"): Action.SCALE,
     ("DELETE", "/api/v1/apps/{app}/autoscale"): Action.SCALE,
+    ("GET", "/api/v1/apps/{app}/canary"): Action.SEE_APP,
+    ("PATCH", "/api/v1/apps/{app}/canary"): Action.PUSH,
     ("GET", "/api/v1/apps/{app}/sleep"): Action.SEE_APP,
     ("PATCH", "/api/v1/apps/{app}/sleep"): Action.SCALE,
     ("GET", "/api/v1/apps/{app}/runs"): Action.SEE_APP,

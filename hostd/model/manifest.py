@@ -12,6 +12,7 @@ from typing import Any
 
 from hostd.errors import BuildFailed, Invalid
 from hostd.model import toml
+from hostd.model.canary import LONGEST, CanaryRule
 from hostd.model.health import HealthCheck
 from hostd.model.image import ProcessType, StaticSite
 from hostd.model.names import check_process_type, shown
@@ -31,6 +32,7 @@ KEYS = {
         "failures",
     ),
     "static": ("root", "single_page"),
+    "canary": ("weight", "seconds", "max_5xx_percent", "max_p95_ms"),
     "limits": ("memory_mb", "cpus", "grace_seconds"),  # and a table with these for a process type
 }
 PER_PROCESS = {"processes": ("command", "overlap"), "limits": KEYS["limits"]}  # tables in these tables
@@ -46,6 +48,7 @@ class Manifest:
     static: StaticSite | None = None
     health: HealthCheck = field(default_factory=HealthCheck)
     terms: Mapping[str, Terms] = field(default_factory=dict)  # by process type; "": of all
+    canary: CanaryRule | None = None
 
     @property
     def labels(self) -> dict[str, str]:
@@ -53,7 +56,7 @@ class Manifest:
         labels = self.health.labels
         for process, terms in self.terms.items():
             labels |= terms.labels(process)
-        return labels
+        return labels | (dict(self.canary.labels) if self.canary else {})
 
 
 def parse(data: bytes) -> Manifest:
@@ -84,6 +87,7 @@ class _Reader:
             static=self._static(),
             health=self._health(),
             terms=self._terms(),
+            canary=self._canary(),
         )
 
     def _check_keys(self) -> None:
@@ -183,6 +187,18 @@ class _Reader:
             if not self._overlaps(name):
                 terms[name] = replace(terms.get(name, Terms()), overlap="no")
         return {name: each for name, each in terms.items() if each != Terms()}
+
+    def _canary(self) -> CanaryRule | None:
+        if "canary" not in self.tables:
+            return None
+        default, errors = CanaryRule(), "max_5xx_percent"
+        given = errors in self._table("canary")
+        return CanaryRule(
+            weight=self._number("canary", "weight", 1, 99) or default.weight,
+            seconds=self._number("canary", "seconds", 1, LONGEST) or default.seconds,
+            max_5xx_percent=self._fraction("canary", errors, 0, 100) if given else default.max_5xx_percent,
+            max_p95_ms=self._number("canary", "max_p95_ms", 1, 60_000),
+        )
 
     def _limits(self, table: str) -> Terms:
         return Terms(

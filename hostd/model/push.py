@@ -17,7 +17,7 @@ REFS_LIMIT = 100
 NAME_LIMIT = 250
 OPTIONS_LIMIT = 16
 OPTION_LENGTH = 1024
-OPTIONS = frozenset({"redeploy", "clear-cache", "resume"})
+OPTIONS = frozenset({"redeploy", "clear-cache", "resume", "canary"})
 _BAD_REF = re.compile(r"[\0-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$")  # git-check-ref-format(1)
 
 

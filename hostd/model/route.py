@@ -40,6 +40,16 @@ class ToHost:
     host: str
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A Release that is tried out: `percent` (1 to 99) of the clients go to `target` instead, which is logged as of
+    `release`. What it refuses goes where the others go."""
+
+    release: str
+    target: ToInstances
+    percent: int
+
+
 Target = ToInstances | ToDirectory | ToError | ToHost
 
 
@@ -49,7 +59,7 @@ class Route:
     Route of their own. `app`, `release` and `environment` (its label) go to the log.
 
     `noindex` keeps search engines away. `password`, if not "", is what visitors have to know: `SALT:SHA256`, where
-    SHA256 is of salt and password, in hex.
+    SHA256 is of salt and password, in hex. `share` holds only while `target` is ToInstances.
     """
 
     host: str
@@ -59,3 +69,4 @@ class Route:
     environment: str = ""
     noindex: bool = False
     password: str = ""
+    share: Share | None = None

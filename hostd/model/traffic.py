@@ -57,8 +57,12 @@ class Traffic:
         for step in sorted(self.steps):
             seen += self.steps[step]
             if seen >= wanted:
-                return math.exp(step * _STEP) / 1000
+                return _seconds(step)
         return None
+
+    def slower_than(self, seconds: float) -> int:
+        """How many took longer than that."""
+        return sum(count for step, count in self.steps.items() if _seconds(step) > seconds)
 
 
 class Meter:
@@ -109,6 +113,10 @@ def _sum(seconds: int, tallies: Iterable[Tally]) -> Traffic:
         statuses.update(tally.statuses)
         steps.update(tally.steps)
     return Traffic(seconds, statuses, steps)
+
+
+def _seconds(step: int) -> float:
+    return math.exp(step * _STEP) / 1000
 
 
 def _step(seconds: float) -> int:

@@ -2,6 +2,7 @@
 local cjson = require "cjson.safe"
 local errors = require "errors"
 local password = require "password"
+local share_of = require "share"
 local wake = require "wake"
 
 local routes = ngx.shared.routes
@@ -44,11 +45,20 @@ local function endpoint(name)
     }
 end
 
-local decode = remembered(function(json)
-    local entry = cjson.decode(json)
+local function prepare(entry)
     entry.label = entry.app .. "\t" .. (entry.environment or "") .. "\t" .. entry.release
     for index, name in ipairs(entry.endpoints or {}) do
         entry.endpoints[index] = endpoint(name)
+    end
+end
+
+local decode = remembered(function(json)
+    local entry = cjson.decode(json)
+    prepare(entry)
+    local share = entry.share
+    if share then
+        share.app, share.environment = entry.app, entry.environment
+        prepare(share)
     end
     return entry
 end)
@@ -80,6 +90,18 @@ end
 function _M.entry()
     local host = var.host
     return host and find(host) or nil
+end
+
+-- The same for a request that was passed on to the endpoint of this name: it may have followed the entry's share.
+function _M.entry_with(name)
+    local entry = _M.entry()
+    local share = entry and entry.share
+    for _, endpoint in ipairs(share and share.endpoints or {}) do
+        if endpoint.name == name then
+            return share
+        end
+    end
+    return entry
 end
 
 local function send_file(entry)
@@ -128,6 +150,9 @@ function _M.access()
     end
     local kind = entry.kind
     if kind == "instances" then
+        if entry.share then
+            entry = share_of(entry)
+        end
         ngx.ctx.entry = entry
         return
     elseif kind == "directory" then

@@ -68,7 +68,7 @@ end
 function _M.log()
     local ctx = ngx.ctx
     balancer.done(ctx)
-    local entry = ctx.entry or lookup.entry()
+    local entry = ctx.entry or lookup.entry_with(ngx.var.endpoint)  -- lost on the way to an error page
     local label = entry and entry.label or "\t\t"
     pending:put(ctx.code or pauses.code(ctx) or "", "\t", label, "\t", ngx.var.record)
     lines = lines + 1

@@ -8,7 +8,7 @@ from typing import Any
 from hostd.errors import Invalid
 from hostd.model.instance import Endpoint
 from hostd.model.names import shown
-from hostd.model.route import Route, Target, ToDirectory, ToError, ToHost, ToInstances
+from hostd.model.route import Route, Share, Target, ToDirectory, ToError, ToHost, ToInstances
 
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
@@ -26,6 +26,9 @@ def entry(route: Route) -> str:
         about["noindex"] = True
     if route.password:
         about["salt"], about["sha256"] = route.password.split(":")
+    if route.share:
+        about["share"] = {"release": route.share.release, "percent": route.share.percent}
+        about["share"] |= _target(route.share.target)
     return json.dumps(about | _target(route.target), separators=(",", ":"))
 
 
@@ -41,6 +44,7 @@ def route_of(host: str, text: str) -> Route:
         data.get("environment", ""),  # not there in a table that an earlier hostd wrote
         "noindex" in data,
         password,
+        _share_of(data.get("share")),
     )
 
 
@@ -84,6 +88,14 @@ def _target_of(data: Mapping[str, Any]) -> Target:
             return ToHost(data["host"])
         case _:
             return ToError(data["code"])
+
+
+def _share_of(data: Mapping[str, Any] | None) -> Share | None:
+    if data is None:
+        return None
+    target = _target_of(data)
+    assert isinstance(target, ToInstances)
+    return Share(data["release"], target, data["percent"])
 
 
 def _endpoint(name: str) -> Endpoint:

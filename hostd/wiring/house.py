@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from hostd.build.lifecycle import Lifecycle
 from hostd.control import reconcile, runs
 from hostd.control.autoscale import Autoscaler
+from hostd.control.canary import end_canaries
 from hostd.control.deliveries import work_off_deliveries
 from hostd.control.domains import keep_looking
 from hostd.control.liveness import Liveness
@@ -139,6 +140,7 @@ def router_of(settings: Settings) -> NginxRouter:
 async def _let_go(platform: Platform) -> None:
     """End what this process does for Instances, but not the Instances; finish what runs in the background."""
     await runs.unfollow(platform)
+    await end_canaries(platform)
     for keeper in list(platform.keepers.values()):  # a push that is past its commit point may add one
         with suppress(HostdError):  # a router that does not answer must not leave the others frozen
             await keeper.thaw()

@@ -121,6 +121,8 @@ async def test_a_name_in_use_and_one_that_was_are_refused_in_the_same_words(
         ("GET", "/builds/1", None),
         ("GET", "/processes", None),
         ("GET", "/traffic", None),
+        ("GET", "/canary", None),
+        ("PATCH", "/canary", {"end": "abort"}),
         ("GET", "/autoscale", None),
         ("PATCH", "/autoscale", {"min": 1, "max": 2}),
         ("DELETE", "/autoscale", None),

@@ -6,6 +6,7 @@ import pytest
 
 from hostd.errors import BuildFailed
 from hostd.model import manifest, toml
+from hostd.model.canary import CanaryRule
 from hostd.model.health import HealthCheck
 from hostd.model.image import ProcessType, StaticSite
 from hostd.model.manifest import Manifest
@@ -30,6 +31,7 @@ def test_the_reference_file_shows_every_key_and_is_accepted() -> None:
             "worker": Terms(256, grace_seconds=120),
             "clock": Terms(overlap="no"),
         },
+        canary=CanaryRule(10, 300, 1.0, 800),
     )
     shown = {name: set(table) for name, table in toml.parse(content, "reference").items()}
     known = {name: set(keys) for name, keys in manifest.KEYS.items()}
@@ -49,6 +51,25 @@ def test_what_a_rollout_needs_becomes_labels() -> None:
         "hostd.health.timeout-seconds": "5",
         "hostd.limits.memory-mb": "64",
     }
+
+
+def test_a_canary_table_that_is_empty_means_the_usual_one_and_nothing_wrong_is_taken() -> None:
+    assert manifest.parse(b"[canary]").canary == CanaryRule()
+    assert manifest.parse(b"[canary]\nmax_5xx_percent = 0").canary == CanaryRule(max_5xx_percent=0.0)
+    assert manifest.parse(b"[canary]\nweight = 20").labels["hostd.canary.weight"] == "20"
+    for wrong in (
+        "weight = 0",
+        "weight = 100",
+        "weight = '10'",
+        "seconds = 1801",
+        "seconds = nan",
+        "wait = 3",
+    ):
+        with pytest.raises(BuildFailed, match=r"^hostd.toml:2: "):
+            manifest.parse(f"[canary]\n{wrong}".encode())
+    for percent in ("-1", "101", "nan", "inf", "true", "'1'"):
+        with pytest.raises(BuildFailed, match=r"^hostd.toml:2: max_5xx_percent: a number from 0 to 100"):
+            manifest.parse(f"[canary]\nmax_5xx_percent = {percent}".encode())
 
 
 def test_a_process_type_may_have_a_table_without_a_command() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from hostd.errors import Invalid
 from hostd.model.instance import Endpoint
-from hostd.model.route import Route, Target, ToDirectory, ToError, ToHost, ToInstances
+from hostd.model.route import Route, Share, Target, ToDirectory, ToError, ToHost, ToInstances
 from hostd.router.table import change, entry, header, route_of
 
 TWO = (Endpoint("10.0.0.1", 8000), Endpoint("10.0.0.2", 8001))
@@ -27,6 +27,7 @@ def test_a_route_comes_back_from_its_entry(target: Target) -> None:
     for route in (
         Route("shop.localhost", target, "shop", "v3"),
         Route("fix--shop.localhost", target, "shop", "v3", "fix--shop", noindex=True, password="ab12:9f86"),
+        Route("shop.localhost", target, "shop", "v3", share=Share("v4", ToInstances(TWO[1:], 0.5, 9), 10)),
     ):
         assert route_of(route.host, entry(route)) == route
 
