@@ -41,6 +41,10 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "HOSTD_INSTANCE_MEMORY_MB": ("512", "memory of one instance in MB, 32 to 65536"),
     "HOSTD_RUNS_AT_ONCE": ("5", "commands of `hostd run` that an app may have at once, 1 to 100"),
     "HOSTD_RUN_SECONDS": ("86400", "seconds after which a command of `hostd run` is ended, 60 to 604800"),
+    "HOSTD_CRON_AT_ONCE": (
+        "8",
+        "cron jobs that run at once on this machine, 1 to 100; at most 4 of them of one app",
+    ),
     "HOSTD_RECLAIM_AFTER": ("60", "seconds asleep until an app's memory goes to swap, 1 to 604800"),
     "HOSTD_STOP_AFTER": ("3600", "seconds asleep until an app is stopped, 1 to 604800"),
     "HOSTD_ZRAM_MB": ("0: none", "compressed swap that hostd makes in memory for sleeping apps, 0 to 65536"),
@@ -68,6 +72,7 @@ class Settings:
     instance_memory_mb: int
     runs_at_once: int
     run_seconds: int
+    cron_at_once: int
     reclaim_after: int
     stop_after: int
     zram_mb: int
@@ -100,6 +105,7 @@ class Settings:
             instance_memory_mb=_number(env, "HOSTD_INSTANCE_MEMORY_MB", 32, 65536) or 512,
             runs_at_once=_number(env, "HOSTD_RUNS_AT_ONCE", 1, 100) or 5,
             run_seconds=_number(env, "HOSTD_RUN_SECONDS", 60, _WEEK) or 24 * 3600,
+            cron_at_once=_number(env, "HOSTD_CRON_AT_ONCE", 1, 100) or 8,
             reclaim_after=_number(env, "HOSTD_RECLAIM_AFTER", 1, _WEEK) or 60,
             stop_after=_number(env, "HOSTD_STOP_AFTER", 1, _WEEK) or 3600,
             zram_mb=_number(env, "HOSTD_ZRAM_MB", 0, 65536) or 0,

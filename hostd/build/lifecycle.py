@@ -81,6 +81,8 @@ class Lifecycle:
         try:
             scratch.mount_app(source.directories)
             workshop = self._workshop(scratch, app, env)
+            for job in workshop.recipe.manifest.cron_jobs:
+                transcript.detail(f"cron {job}")
             with transcript.phase("Detecting"):
                 detection = await detect(workshop, self._shelf, transcript)
             built = await build_group(workshop, detection, previous, transcript)

@@ -1,14 +1,15 @@
-"""What the pushed files say about how to build and run: hostd.toml, Procfile, project.toml."""
+"""What the pushed files say about how to build and run: hostd.toml, Procfile, project.toml, cron in app.json."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hostd.build import source_files
-from hostd.model import manifest, procfile
+from hostd.model import cron, manifest, procfile
 from hostd.model.buildpack import Project, parse_project
 from hostd.model.image import ProcessType
 from hostd.model.manifest import Manifest
 
+APP_JSON_LIMIT = 1024 * 1024  # bytes
 PROCFILE_LIMIT = 2 * 1024 * 1024  # bytes: enough for the parser to name the line that is too long
 
 
@@ -37,8 +38,12 @@ def read(app: Path) -> Recipe:
     hostd_toml = source_files.read(app, manifest.FILE)
     lines = source_files.read(app, "Procfile", PROCFILE_LIMIT)
     project = source_files.read(app, "project.toml")
+    said = manifest.parse(hostd_toml) if hostd_toml is not None else Manifest()
+    app_json = source_files.read(app, "app.json", APP_JSON_LIMIT)
+    if app_json is not None and not said.cron_jobs:
+        said = replace(said, cron_jobs=cron.read_app_json(app_json))
     return Recipe(
-        manifest.parse(hostd_toml) if hostd_toml is not None else Manifest(),
+        said,
         procfile.parse(lines) if lines is not None else (),
         parse_project(project) if project is not None else Project(),
     )

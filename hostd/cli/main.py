@@ -11,6 +11,7 @@ from hostd.cli import (
     autoscale,
     canary,
     config,
+    cron,
     deploys,
     domains,
     forges,
@@ -57,6 +58,7 @@ app.add_typer(account.tokens, name="tokens")
 app.add_typer(keys.keys, name="keys")
 app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(runs.run)
 app.add_typer(runs.runs, name="runs")
+app.add_typer(cron.cron, name="cron")
 app.command()(machine.doctor)
 app.command()(machine.serve)
 app.add_typer(machine.admin, name="admin")

@@ -6,6 +6,7 @@ The Protocols here have one real implementation each and a fake in tests/fakes.p
 import asyncio
 import logging
 import re
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from hostd.control.keeper import Keeper
     from hostd.control.runs import Following
 
+APP_JOBS = 4  # cron jobs of one App that run at once
 _log = logging.getLogger(__name__)
 
 
@@ -196,6 +198,10 @@ class Platform:
     building: Locks[int] = field(default_factory=Locks)
     sweeping: Locks[int] = field(default_factory=Locks)
     run_limits: RunLimits = field(default_factory=RunLimits)
+    jobs: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))  # of cron, at once
+    app_jobs: dict[int, asyncio.Semaphore] = field(
+        default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(APP_JOBS))
+    )
     following: dict[int, "Following"] = field(default_factory=dict)  # by the id of a Run
 
     @property

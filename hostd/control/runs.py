@@ -5,7 +5,8 @@ ends when they leave.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from hostd.control.access import Action, authorize
@@ -84,13 +85,20 @@ async def run_detached(
 async def stop_run(platform: Platform, app: App, environment: Environment, actor: User, run_id: int) -> None:
     """End a Run: SIGTERM, SIGKILL after GRACE seconds. Nothing if it has ended. Raises NotFound."""
     authorize(actor, Action.RUN, app)
-    run = await run_of(platform, environment, run_id)
+    await end_run(platform, environment, await run_of(platform, environment, run_id))
+
+
+async def end_run(platform: Platform, environment: Environment, run: Run) -> None:
+    """As `stop_run`, for whoever has the right already."""
     following = platform.following.get(run.id)
-    if run.attached or run.state is RunState.WAITING:
-        if following:
-            following.task.cancel()
-    elif following:
+    if following is None:
+        return
+    if run.state is RunState.RUNNING and not run.attached:
         await platform.engine.stop(_instance(platform, environment, run, following.release), GRACE)
+        return
+    following.task.cancel()
+    if run.state is RunState.WAITING:
+        await platform.db.call(runs.finish, run.id, KILLED, "", platform.now())
 
 
 async def run_of(platform: Platform, environment: Environment, run_id: int) -> Run:
@@ -105,15 +113,13 @@ async def adopt_runs(platform: Platform) -> None:
     """At start: follow what runs yet, and settle what ended, or could not outlive the hostd before."""
     running = {instance.id: instance for instance in await platform.engine.instances()}
     for run in await platform.db.read(runs.unfinished):
-        if run.state is RunState.WAITING:
-            continue  # its schedule starts it
         environment = await platform.db.read(environments.by_id, run.environment_id)
         release = await platform.db.read(
             releases.by_number, environment.id, run.release, platform.secrets.decrypt_mapping
         )
         instance = running.get(id_of(environment, run))
-        if instance:
-            follow(platform, run, release, see_through(platform, environment, run, instance))
+        if instance or (run.job and run.state is RunState.WAITING):
+            follow(platform, run, release, work_off(platform, environment, run, release, instance))
         else:
             gone = _instance(platform, environment, run, release)
             ended = KILLED if run.attached else await platform.engine.wait(gone)
@@ -140,6 +146,29 @@ async def unfollow(platform: Platform, gone: Sequence[Environment] | None = None
     for following in chosen:
         following.task.cancel()
     await asyncio.gather(*(following.task for following in chosen), return_exceptions=True)
+
+
+async def work_off(
+    platform: Platform, environment: Environment, run: Run, release: Release, running: Instance | None = None
+) -> None:
+    """Start a cron job's Run when it is its turn, in what is live by then, and see it through, as what is `running`."""
+    async with _turn(platform, environment, run):
+        keeper = platform.keepers.get(environment.id)
+        with suppress(HostdError):  # then the Run has ended, and the log says why
+            latest = keeper.release if keeper else release
+            instance = running or await start(platform, environment, run, latest, {})
+            if instance:
+                await see_through(platform, environment, run, instance)
+
+
+@asynccontextmanager
+async def _turn(platform: Platform, environment: Environment, run: Run) -> AsyncIterator[None]:
+    """Few jobs of an App run at once, and not many on the machine; `hostd run` has limits of its own."""
+    async with AsyncExitStack() as held:
+        if run.job:
+            await held.enter_async_context(platform.app_jobs[environment.app_id])
+            await held.enter_async_context(platform.jobs)
+        yield
 
 
 async def start(

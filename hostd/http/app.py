@@ -12,6 +12,7 @@ from hostd.http import (
     autoscale,
     canary,
     config,
+    cron,
     deploys,
     domains,
     forges,
@@ -62,6 +63,7 @@ def create_app(platform: Platform, logbook: LogBook) -> FastAPI:
         forges,
         webhooks,
         runs,
+        cron,
     ):
         app.include_router(part.router)
     app.include_router(git_routes(platform, door))

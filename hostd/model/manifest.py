@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from hostd.errors import BuildFailed, Invalid
-from hostd.model import toml
+from hostd.model import cron, toml
 from hostd.model.canary import LONGEST, CanaryRule
 from hostd.model.health import HealthCheck
 from hostd.model.image import ProcessType, StaticSite
@@ -33,6 +33,7 @@ KEYS = {
     ),
     "static": ("root", "single_page"),
     "canary": ("weight", "seconds", "max_5xx_percent", "max_p95_ms"),
+    "cron": cron.KEYS,
     "limits": ("memory_mb", "cpus", "grace_seconds"),  # and a table with these for a process type
 }
 PER_PROCESS = {"processes": ("command", "overlap"), "limits": KEYS["limits"]}  # tables in these tables
@@ -49,6 +50,7 @@ class Manifest:
     health: HealthCheck = field(default_factory=HealthCheck)
     terms: Mapping[str, Terms] = field(default_factory=dict)  # by process type; "": of all
     canary: CanaryRule | None = None
+    cron_jobs: tuple[cron.CronJob, ...] = ()
 
     @property
     def labels(self) -> dict[str, str]:
@@ -56,6 +58,8 @@ class Manifest:
         labels = self.health.labels
         for process, terms in self.terms.items():
             labels |= terms.labels(process)
+        if self.cron_jobs:
+            labels[cron.LABEL] = cron.to_label(self.cron_jobs)
         return labels | (dict(self.canary.labels) if self.canary else {})
 
 
@@ -88,12 +92,15 @@ class _Reader:
             health=self._health(),
             terms=self._terms(),
             canary=self._canary(),
+            cron_jobs=cron.read_toml(self.tables.get("cron", []), self.lines),
         )
 
     def _check_keys(self) -> None:
         for table in self.tables:
             if table not in KEYS:
                 raise self._refusal("", table, f"there is no table [{table}]", _near(table, KEYS))
+            if table == "cron":
+                continue
             named = self._process_tables(table)
             for name in named:
                 self._check_process_type(table, name)

@@ -14,6 +14,7 @@ from hostd.build.lifecycle import Lifecycle
 from hostd.control import reconcile, runs
 from hostd.control.autoscale import Autoscaler
 from hostd.control.canary import end_canaries
+from hostd.control.cron import Scheduler
 from hostd.control.deliveries import work_off_deliveries
 from hostd.control.domains import keep_looking
 from hostd.control.liveness import Liveness
@@ -80,6 +81,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
         builds=asyncio.Semaphore(settings.builds_at_once),
         note=logbook.add,
         private_forges=settings.private_forges,
+        jobs=asyncio.Semaphore(settings.cron_at_once),
         run_limits=RunLimits(settings.runs_at_once, settings.run_seconds),
     )
     try:
@@ -93,6 +95,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
         running.append(_keep_running(sleeper.run(router.requests())))
         running.append(_keep_running(Liveness(platform).run()))
         running.append(_keep_running(reconcile.keep_reconciling(platform)))
+        running.append(_keep_running(Scheduler(platform).run()))
         running.append(_keep_running(keep_looking(platform)))
         running.append(_keep_running(work_off_deliveries(platform)))
         running.append(_keep_running(Autoscaler(platform).run()))

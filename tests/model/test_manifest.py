@@ -7,6 +7,7 @@ import pytest
 from hostd.errors import BuildFailed
 from hostd.model import manifest, toml
 from hostd.model.canary import CanaryRule
+from hostd.model.cron import CronJob
 from hostd.model.health import HealthCheck
 from hostd.model.image import ProcessType, StaticSite
 from hostd.model.manifest import Manifest
@@ -32,8 +33,10 @@ def test_the_reference_file_shows_every_key_and_is_accepted() -> None:
             "clock": Terms(overlap="no"),
         },
         canary=CanaryRule(10, 300, 1.0, 800),
+        cron_jobs=(CronJob("report", "30 3 * * MON-FRI", "python report.py", "Europe/Berlin"),),
     )
-    shown = {name: set(table) for name, table in toml.parse(content, "reference").items()}
+    tables = toml.parse(content, "reference")
+    shown = {name: set(table[0] if name == "cron" else table) for name, table in tables.items()}
     known = {name: set(keys) for name, keys in manifest.KEYS.items()}
     assert shown | {"processes": set()} == known | {"limits": known["limits"] | {"worker"}}
 
