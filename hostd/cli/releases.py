@@ -1,7 +1,8 @@
 """releases and rollback."""
 
 import re
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +13,10 @@ from hostd.cli.repository import AppOption, PreviewOption, chosen_app, chosen_pr
 from hostd.errors import Invalid
 from hostd.model.names import shown
 
-releases = typer.Typer(rich_markup_mode=None, invoke_without_command=True, help="List releases, or show one.")
+releases = typer.Typer(
+    rich_markup_mode=None, invoke_without_command=True, help="List releases, show or pin one."
+)
+TheRelease = Annotated[str, typer.Argument(help="As v12.")]
 Lines = Annotated[int, typer.Option("-n", "--limit", help="How many.", min=1, max=200)]
 
 
@@ -44,22 +48,42 @@ def list_releases(
 @releases.command("info")
 def info(
     context: typer.Context,
-    release: Annotated[str, typer.Argument(help="As v12.")],
+    release: TheRelease,
     app: AppOption = None,
     preview: PreviewOption = None,
     json: Json = False,
 ) -> None:
-    """Show a release and the transcript of its build."""
+    """Show a release, what it changed, and the transcript of its build."""
     path = f"/apps/{chosen_app(app, context)}/releases/{_number(release)}"
     found = Api.here().get(path, preview=chosen_preview(preview, context))
     if json:
         return output.as_json(found)
-    shown_first = ("name", "state", "failure", "reason", "commit", "author", "created_at", "image")
+    shown_first = ("name", "state", "failure", "reason", "commit", "author", "created_at", "url", "image")
     output.facts([(name.removesuffix("_at"), found[name]) for name in shown_first if found[name]])
+    if found["pinned"]:
+        output.facts([("pinned", "its image is always kept")])
     for process, command in found["processes"].items():
         output.facts([(process, " ".join(command))])
+    for text in _changes(found["changes"]):
+        output.line(text)
     for line in (found["transcript"] or "").splitlines():
         output.line(line)
+
+
+@releases.command("pin")
+def pin(
+    context: typer.Context, release: TheRelease, app: AppOption = None, preview: PreviewOption = None
+) -> None:
+    """Keep a release's image in any case; others' are kept for the last 10."""
+    _pin(context, release, app, preview, pinned=True)
+
+
+@releases.command("unpin")
+def unpin(
+    context: typer.Context, release: TheRelease, app: AppOption = None, preview: PreviewOption = None
+) -> None:
+    """Keep a release's image no longer than others'."""
+    _pin(context, release, app, preview, pinned=False)
 
 
 def rollback(
@@ -83,6 +107,24 @@ def promote(
     path = f"/apps/{chosen_app(app)}/promote"
     new = Api.here().work("POST", path, {"branch": branch}, output.line)
     output.line(f"{new['name']} is live: {new['reason']}")
+
+
+def _pin(context: typer.Context, release: str, app: str | None, preview: str | None, *, pinned: bool) -> None:
+    path = f"/apps/{chosen_app(app, context)}/releases/{_number(release)}"
+    now = Api.here().patch(path, {"pinned": pinned}, preview=chosen_preview(preview, context))
+    kept = "always kept" if now["pinned"] else "kept as long as others' are"
+    output.line(f"the image of {now['name']} is {kept}")
+
+
+def _changes(found: Mapping[str, Any]) -> Iterator[str]:
+    """What changed, a line each: `+` came, `-` went, `~` is another."""
+    yield f"changes since {found['since']}:" if found["since"] else "the first release:"
+    for mark, commits in (("+", found["commits"]), ("-", found["withdrawn"])):
+        yield from (f"  {mark} {commit['commit'][:7]} {commit['summary']}" for commit in commits)
+    for what, names in (("config", found["config"]), ("process", found["processes"])):
+        for mark, kind in (("+", "added"), ("~", "changed"), ("-", "removed")):
+            yield from (f"  {mark} {what} {name}" for name in names[kind])
+    yield f"  {'the same' if found['same_image'] else 'another'} image"
 
 
 def _number(release: str) -> int:

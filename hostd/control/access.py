@@ -24,6 +24,7 @@ class Action(StrEnum):
     SCALE = "scale"
     RUN = "run a command"
     ROLL_BACK = "roll back"
+    PIN_RELEASE = "pin a release"
     PAUSE_DEPLOYS = "pause or resume deploys"
     PULL = "pull"
     PUSH = "push"
@@ -56,6 +57,7 @@ RIGHTS: Mapping[Action, Right] = {
     Action.SCALE: Right.OWNER,
     Action.RUN: Right.OWNER,
     Action.ROLL_BACK: Right.OWNER,
+    Action.PIN_RELEASE: Right.OWNER,
     Action.PAUSE_DEPLOYS: Right.OWNER,
     Action.PULL: Right.OWNER,
     Action.PUSH: Right.OWNER,

@@ -40,6 +40,14 @@ async def addresses_of(platform: Platform, environment: Environment, release: Re
     return [platform.names.release_host(environment.app, number) for number in sorted(numbers)]
 
 
+async def url_of(platform: Platform, environment: Environment, release: Release) -> str | None:
+    """Where `release` answers; None if it never went live, its Image is gone, or it is a Preview's."""
+    kept, _ = await platform.db.read(releases.addressable, environment.id, KEPT)
+    if environment.preview or release.number not in kept:
+        return None
+    return platform.names.url_of(platform.names.release_host(environment.app, release.number))
+
+
 def step_down(platform: Platform, former: Keeper, live: Release) -> None:
     """Once another Release is live: `former` keeps the addresses of its own, and stops in a while."""
     environment, origin = former.environment, former.release.origin

@@ -4,7 +4,8 @@ A Reader also sees what a push has in quarantine. Close it: it holds packs mappe
 """
 
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ from dulwich.diff_tree import tree_changes
 from dulwich.object_store import BaseObjectStore, DiskObjectStore, OverlayObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, Tag, Tree, TreeEntry
 from dulwich.refs import DiskRefsContainer
+from dulwich.walk import Walker
 
 from hostd.errors import LimitExceeded
 
@@ -89,6 +91,24 @@ class Reader:
         found = self.objects[ObjectID(commit.encode())]
         assert isinstance(found, Commit)
         return str(found.message, errors="replace").strip().partition("\n")[0][:72]
+
+    def commits(self, new: str, old: str, limit: int) -> Sequence[tuple[str, str]]:
+        """Ids and summaries of what is in `new` and not in `old` ("": `new` itself), newest first, `limit` at most.
+
+        What the repository lacks is left out: it may have been pushed from a shallow clone, or be collected.
+        """
+        if (old and self.kind(old) is None) or self.kind(new) is None:
+            old = ""
+        excluded = [ObjectID(old.encode())] if old else []
+        found: list[tuple[str, str]] = []
+        with suppress(KeyError):
+            walker = Walker(
+                self.objects, [ObjectID(new.encode())], exclude=excluded, max_entries=limit if old else 1
+            )
+            for entry in walker:
+                commit = str(entry.commit.id, "ascii")
+                found.append((commit, self.summary(commit)))
+        return found
 
     def changes(self, old: str, new: str) -> Iterator[Change]:
         """The paths that differ between two trees, but not directories. Raises LimitExceeded for endless trees."""

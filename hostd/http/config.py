@@ -27,7 +27,7 @@ from hostd.http.config_models import (
     sources_shown,
 )
 from hostd.http.gate import GATE, PREFIX, Actor, TheApp, TheEnvironment, Works
-from hostd.http.models import ReleaseShown
+from hostd.http.release_models import ReleaseShown
 from hostd.http.streaming import streamed
 from hostd.model.release import Release
 

@@ -9,7 +9,8 @@ from hostd.control import forges
 from hostd.control.pulling import pull_now
 from hostd.http.forge_models import DeliveryShown, ForgeConnected, ForgeShown, NewForge, TheBranch
 from hostd.http.gate import GATE, PREFIX, Actor, TheApp, Works
-from hostd.http.models import Id, ReleaseShown
+from hostd.http.models import Id
+from hostd.http.release_models import ReleaseShown
 from hostd.http.streaming import streamed
 
 router = APIRouter(prefix=f"{PREFIX}/apps/{{app}}/forge", tags=["forges"], dependencies=GATE)

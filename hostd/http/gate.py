@@ -55,6 +55,7 @@ POLICY: Mapping[tuple[str, str], Action | Open] = {
     ("DELETE", "/api/v1/apps/{app}"): Action.DESTROY_APP,
     ("GET", "/api/v1/apps/{app}/releases"): Action.SEE_APP,
     ("GET", "/api/v1/apps/{app}/releases/{number}"): Action.SEE_APP,
+    ("PATCH", "/api/v1/apps/{app}/releases/{number}"): Action.PIN_RELEASE,
     ("POST", "/api/v1/apps/{app}/rollback"): Action.ROLL_BACK,
     ("GET", "/api/v1/apps/{app}/deploys"): Action.SEE_APP,
     ("PATCH", "/api/v1/apps/{app}/deploys"): Action.PAUSE_DEPLOYS,

@@ -1,6 +1,6 @@
 """What the API takes and gives, with an example of each. Only the edge knows these."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,7 +13,6 @@ from hostd.control.scale import QUANTITY_LIMIT
 from hostd.model.build import Build
 from hostd.model.instance import ProcessStatus
 from hostd.model.preview import DAYS_LIMIT, PASSWORD_LONGEST, PreviewSettings
-from hostd.model.release import Release
 
 
 def _whole(text: str) -> str:
@@ -195,39 +194,6 @@ class PreviewSettingsShown(BaseModel):
         )
 
 
-class ReleaseShown(BaseModel):
-    """A Release."""
-
-    name: str = Field(examples=["v12"])
-    number: int = Field(examples=[12])
-    state: str = Field(examples=["live"])
-    reason: str = Field(examples=["push of 1a2b3c4 to main"])
-    commit: str = Field(examples=["1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"])
-    author: str = Field(examples=["admin"])
-    created_at: datetime
-    failure: str = Field(examples=[""])
-    image: str = Field(examples=["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
-    buildpacks: Sequence[str] = Field(examples=[["python 1.0"]])
-    processes: Mapping[str, Sequence[str]] = Field(examples=[{"web": ["bash", "-c", "gunicorn app:app"]}])
-
-    @staticmethod
-    def of(release: Release) -> "ReleaseShown":
-        """The Release as it is shown: its config is not part of it."""
-        return ReleaseShown(**_release_members(release))
-
-
-class ReleaseInfo(ReleaseShown):
-    """A Release with the Transcript of the Build that led to it; null for one made without."""
-
-    build: int | None = Field(examples=[31])
-    transcript: str | None = Field(examples=["-----> python 1.0"])
-
-    @staticmethod
-    def with_build(release: Release, build: int | None, transcript: str | None) -> "ReleaseInfo":
-        """The Release as it is shown, with its Build."""
-        return ReleaseInfo(**_release_members(release), build=build, transcript=transcript)
-
-
 class BuildShown(BaseModel):
     """A Build."""
 
@@ -274,23 +240,6 @@ class ProcessShown(BaseModel):
     def of(status: ProcessStatus) -> "ProcessShown":
         """The Instance as it is shown."""
         return ProcessShown.model_validate(status)
-
-
-def _release_members(release: Release) -> dict[str, Any]:
-    image = release.image
-    return {
-        "name": release.name,
-        "number": release.number,
-        "state": release.state,
-        "reason": release.reason,
-        "commit": release.commit,
-        "author": release.author,
-        "created_at": release.created_at,
-        "failure": release.failure,
-        "image": image.digest,
-        "buildpacks": image.buildpacks,
-        "processes": {process.name: process.command for process in image.processes},
-    }
 
 
 def _build_members(build: Build) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from hostd.http.models import (
     PreviewSettingsChanges,
     PreviewSettingsShown,
     PreviewShown,
-    ReleaseShown,
     ThePreview,
 )
+from hostd.http.release_models import ReleaseShown
 from hostd.http.streaming import streamed
 
 router = APIRouter(prefix=PREFIX, tags=["previews"], dependencies=GATE)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
+from hostd.control.formers import url_of
+from hostd.control.pins import changes_of, pin
 from hostd.control.previews import environment_of
 from hostd.control.releases import promote, releases_of, rollback
 from hostd.errors import NotFound
@@ -14,11 +16,10 @@ from hostd.http.models import (
     BuildShown,
     Id,
     Limit,
-    ReleaseInfo,
-    ReleaseShown,
     RollbackTo,
     ThePreview,
 )
+from hostd.http.release_models import ReleaseChange, ReleaseInfo, ReleaseShown
 from hostd.http.streaming import streamed
 from hostd.store import builds, releases
 
@@ -34,13 +35,30 @@ async def list_releases(
 
 
 @router.get("/apps/{app}/releases/{number}")
-async def release_info(environment: TheEnvironment, platform: Works, number: Id) -> ReleaseInfo:
-    """One Release, with the Transcript of its Build."""
+async def release_info(
+    the_app: TheApp, environment: TheEnvironment, platform: Works, number: Id
+) -> ReleaseInfo:
+    """One Release, with what it changed and the Transcript of its Build."""
     decrypt = platform.secrets.decrypt_mapping
     release = await platform.db.read(releases.by_number, environment.id, number, decrypt)
     build = await platform.db.read(builds.of_release, release.environment_id, number)
     transcript = await platform.db.read(builds.transcript_of, build.id) if build else None
-    return ReleaseInfo.with_build(release, build.id if build else None, transcript)
+    url = await url_of(platform, environment, release)
+    changes = await changes_of(platform, the_app, release)
+    return ReleaseInfo.with_changes(release, url, changes, build.id if build else None, transcript)
+
+
+@router.patch("/apps/{app}/releases/{number}")
+async def change_release(
+    actor: Actor,
+    the_app: TheApp,
+    environment: TheEnvironment,
+    platform: Works,
+    number: Id,
+    change: ReleaseChange,
+) -> ReleaseShown:
+    """Pin a Release, so that its Image is always kept, or let it go as others do."""
+    return ReleaseShown.of(await pin(platform, the_app, environment, actor, number, change.pinned))
 
 
 @router.post("/apps/{app}/rollback", response_class=StreamingResponse)

@@ -113,6 +113,14 @@ def test_releases_are_listed_shown_and_rolled_back(ada: Person) -> None:
     assert re.search(
         r"^state: +retired$", ada.run("releases", "-a", "rolling", "info", "1").stdout, re.MULTILINE
     )
+    info = ada.run("releases", "info", "v2", "-a", "rolling").stdout
+    assert "changes since v1:\n" in info
+    assert re.search(r"^url: +http://v2--rolling\.localhost", info, re.MULTILINE)
+    pinned = ada.run("releases", "pin", "v1", "-a", "rolling").stdout
+    assert pinned == "the image of v1 is always kept\n"
+    assert "its image is always kept" in ada.run("releases", "info", "v1", "-a", "rolling").stdout
+    assert "as long as others" in ada.run("releases", "unpin", "v1", "-a", "rolling").stdout
+    assert "there is no release v9" in ada.run("releases", "pin", "v9", "-a", "rolling", status=3).stderr
     back = ada.run("rollback", "v1", "-a", "rolling").stdout.splitlines()
     assert back[0] == "-----> Launching v3"
     assert back[-1] == "v3 is live: rollback to v1"

@@ -114,6 +114,7 @@ async def test_a_name_in_use_and_one_that_was_are_refused_in_the_same_words(
         ("DELETE", "?confirm=shop", None),
         ("GET", "/releases", None),
         ("GET", "/releases/1", None),
+        ("PATCH", "/releases/1", {"pinned": True}),
         ("POST", "/rollback", {}),
         ("GET", "/deploys", None),
         ("PATCH", "/deploys", {"paused": True}),
