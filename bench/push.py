@@ -137,7 +137,7 @@ def rounds(project: Project, name: str, template: str) -> list[float]:
         seen = threading.Event()
         start = time.perf_counter()
         at: list[float] = []
-        prober = threading.Thread(target=_probe, args=(project, f"release {number}.", seen, at))
+        prober = threading.Thread(target=probe, args=(project, f"release {number}.", seen, at))
         prober.start()
         project.push()
         seen.wait(10)
@@ -147,7 +147,7 @@ def rounds(project: Project, name: str, template: str) -> list[float]:
     return times[1:]
 
 
-def _probe(project: Project, wanted: str, seen: threading.Event, at: list[float]) -> None:
+def probe(project: Project, wanted: str, seen: threading.Event, at: list[float]) -> None:
     host = f"{project.name}.localhost:{project.server.http_port}"
     deadline = time.perf_counter() + 10
     connection = http.client.HTTPConnection("127.0.0.1", project.server.http_port, timeout=5)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from dulwich.diff_tree import tree_changes
+from dulwich.errors import MissingCommitError
 from dulwich.object_store import BaseObjectStore, DiskObjectStore, OverlayObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, Tag, Tree, TreeEntry
 from dulwich.refs import DiskRefsContainer
@@ -101,7 +102,7 @@ class Reader:
             old = ""
         excluded = [ObjectID(old.encode())] if old else []
         found: list[tuple[str, str]] = []
-        with suppress(KeyError):
+        with suppress(MissingCommitError):
             walker = Walker(
                 self.objects, [ObjectID(new.encode())], exclude=excluded, max_entries=limit if old else 1
             )
