@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from hostd.control.access import Action, authorize
-from hostd.control.platform import Platform
 from hostd.control.launching import image_is_there
+from hostd.control.platform import Platform
 from hostd.errors import Conflict
 from hostd.model.app import App, Environment, User
 from hostd.model.changes import Changes, CommitLine, changes_between
