@@ -73,8 +73,9 @@ class Room:
             free_mb = platform.engine.free_mb() - RESERVE_MB - self._promised_mb
             sleeping = _sleeping(platform)
             chosen = make_room(need_mb, free_mb, list(sleeping))
-            alone = not self._promised_mb and not sleeping and free_mb > 0
-            if alone or chosen == []:
+            if chosen is None and not self._promised_mb:
+                chosen = make_room(1, free_mb, list(sleeping))
+            if chosen == []:
                 return
             if chosen:
                 await asyncio.gather(*(_stop(platform, sleeping[each]) for each in chosen))

@@ -109,10 +109,19 @@ async def test_hostd_does_not_wait_for_wakes_that_wait_for_room_when_it_ends(hou
 
 async def test_who_is_alone_may_try_with_less_than_it_may_take(house: House) -> None:
     engine = FakeEngine()
-    (keeper,) = stopped_apps(house, 1, engine)
-    engine.memory_mb = RESERVE_MB + 1
-    await asyncio.wait_for(keeper.wake(), 10)
-    assert len(engine.running) == 1
+    first, second, third = stopped_apps(house, 3, engine)
+    engine.memory_mb = RESERVE_MB + 2 * HELD_MB
+    await first.wake()
+    await first.fall_asleep()
+    house.platform = replace(house.platform, limits=Limits(memory_mb=10 * HELD_MB))
+    second, third = (Keeper(house.platform, each.environment, each.release) for each in (second, third))
+    for keeper in (second, third):
+        keeper.keep({WEB: None}, asleep=True)
+        house.platform.keepers[keeper.environment.id] = keeper
+    await asyncio.wait_for(second.wake(), 10)
+    assert [name[:7] for name in engine.running] == ["app1000", "app1001"]  # something was left
+    await asyncio.wait_for(third.wake(), 10)
+    assert [name[:7] for name in engine.running] == ["app1001", "app1002"]  # nothing was, but for who slept
 
 
 async def test_a_slow_start_gives_its_turn_back(house: House) -> None:
