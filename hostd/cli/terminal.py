@@ -7,14 +7,13 @@ neither a slow reader nor an endless input fills any memory.
 import json
 import os
 import select
-import shutil
 import signal
 import sys
 import termios
 import threading
 import tty
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from hostd.cli.api import error_of
@@ -29,13 +28,13 @@ _CHUNK = 32 * 1024  # bytes
 
 def size() -> Mapping[str, int]:
     """Columns and rows of the terminal here."""
-    columns, rows = shutil.get_terminal_size()
-    return {"columns": columns, "rows": rows}
+    columns, rows = os.get_terminal_size(sys.stdout.fileno())  # of now; COLUMNS may be of an hour ago
+    return {"columns": columns or 80, "rows": rows or 24}
 
 
 def sit(socket: "ClientConnection", raw: bool) -> Mapping[str, Any]:
     """Pass everything on until the Run has ended; how it did. `raw`: each key at once, Ctrl-C too."""
-    with _raw() if raw else _nothing(), _typing(socket, resizes=raw):
+    with _raw() if raw else nullcontext(), _typing(socket, resizes=raw):
         while True:
             try:
                 message = socket.recv(timeout=SILENCE)
@@ -96,8 +95,3 @@ def _raw() -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

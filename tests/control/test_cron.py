@@ -154,7 +154,7 @@ async def test_a_run_that_waits_is_started_by_the_next_hostd_and_once(at_half_pa
     assert [run.exit for run in await history(house)] == [Exit(0)]
 
 
-async def test_two_hundred_jobs_at_once_run_once_each_and_few_at_a_time(at_half_past: House) -> None:
+async def test_a_hundred_jobs_due_at_once_run_once_each_and_few_at_a_time(at_half_past: House) -> None:
     house, scheduler = at_half_past, Scheduler(at_half_past.platform)
     most = 0
 
