@@ -141,11 +141,13 @@ class LocalEngine:
         """Hold all its processes. Raises Unavailable where the machine has no freezer."""
         if running := self._running.get(instance.id):
             groups.hold(self._cgroups, running.slot.name, frozen=True)
+            self._outputs.hold(instance.id, frozen=True)
 
     async def thaw(self, instance: Instance) -> None:
         """Let it go on."""
         if running := self._running.get(instance.id):
             groups.hold(self._cgroups, running.slot.name, frozen=False)
+            self._outputs.hold(instance.id, frozen=False)
 
     def frozen(self, instance: Instance) -> bool:
         """Whether it is held: the kernel knows, whoever did it."""

@@ -57,12 +57,18 @@ class Follower:
     behind: int = 0  # bytes written and not yet read
     saved: int = -1
     descriptor: int = -1
+    held: bool = False  # it is frozen
+    silent: bool = False  # and all it said before was read
 
     def still(self) -> bool:
         """Whether nothing came and nothing is to be said: what is asked ten times a second of every Instance."""
         if self.descriptor < 0 or self.ended or self.dropped_bytes:
             return False
-        return os.fstat(self.descriptor).st_size == self.position
+        if not self.silent:
+            still = os.fstat(self.descriptor).st_size == self.position
+            self.silent = still and self.held
+            return still
+        return True
 
     def lines(self, now: float) -> Iterator[LogLine]:
         """Lines that came since the last look. `now` in seconds of the monotonic clock."""
@@ -181,6 +187,11 @@ class Outputs:
             os.close(descriptor)
             raise
         return descriptor
+
+    def hold(self, instance: str, *, frozen: bool) -> None:
+        """What is frozen prints nothing: once all was read it is not looked at until it goes on."""
+        if follower := self._followers.get(instance):
+            follower.held, follower.silent = frozen, False
 
     def end(self, instance: str) -> None:
         """Nothing more can come from this one."""

@@ -146,6 +146,26 @@ async def test_what_is_reclaimed_stays_frozen_and_goes_on_when_thawed(
     assert line.text == "on"
 
 
+async def test_what_was_said_before_a_freeze_and_after_it_is_told(
+    engine: AnyEngine, machine: Machine
+) -> None:
+    line = "echo one; sleep 0.4; echo two; sleep 0.4; echo three; sleep 60"
+    instance = await engine.start(machine.spec(line))
+    found: list[str] = []
+
+    async def read() -> None:
+        found.extend(line.text for line in await lines_until(engine, lambda lines: len(lines) == 3))
+
+    reading = asyncio.create_task(read())
+    for _ in range(3):
+        await asyncio.sleep(0.25)
+        await engine.freeze(instance)
+        await asyncio.sleep(0.25)
+        await engine.thaw(instance)
+    await reading
+    assert found == ["one", "two", "three"]
+
+
 async def test_the_memory_an_instance_holds_is_told_until_it_is_gone(
     engine: AnyEngine, machine: Machine
 ) -> None:
