@@ -8,14 +8,13 @@ one another have one Image and one config: whatever runs of them, live or not, a
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 
 from hostd.control.keeper import Keeper
 from hostd.control.launching import Slot, drop_site, site_of, wait_healthy
 from hostd.control.platform import Platform
 from hostd.control.routing import WEB
 from hostd.control.stopping import drain, kill_all, quiet
-from hostd.control.turns import turn
 from hostd.errors import HostdError, NotFound
 from hostd.model.app import PRODUCTION, Environment
 from hostd.model.instance import Instance, InstanceState
@@ -66,15 +65,17 @@ async def taken_over(
 
     If that fails, they are stopped. The caller holds the Environment's lock.
     """
-    former = platform.formers.pop((environment.id, release.origin), None)
-    handed = await former.hand_over() if former else {}
-    try:
-        yield await _answering(platform, environment, handed)
-    except BaseException:
-        live = platform.keepers.get(environment.id)
-        if live is None or live.release.id != release.id:
-            await asyncio.shield(_undo(platform, environment, release, list(handed.values())))
-        raise
+    async with _lock(platform, environment) if release.repeats else nullcontext():
+        former = platform.formers.get((environment.id, release.origin))
+        handed = await former.hand_over() if former else {}
+        platform.formers.pop((environment.id, release.origin), None)
+        try:
+            yield await _answering(platform, environment, handed)
+        except BaseException:
+            live = platform.keepers.get(environment.id)
+            if live is None or live.release.id != release.id:
+                await asyncio.shield(_undo(platform, environment, release, list(handed.values())))
+            raise
 
 
 async def keeper_at(platform: Platform, host: str) -> Keeper | None:
@@ -87,7 +88,8 @@ async def keeper_at(platform: Platform, host: str) -> Keeper | None:
     with suppress(NotFound):
         app = await platform.db.read(apps.by_name, parts[2])
         production = await platform.db.read(environments.by_name, app.id, PRODUCTION)
-        async with turn(platform, production) as environment:  # after a rollout it may be the live one's
+        async with _lock(platform, production):  # after a Rollback it may be the live one's
+            environment = await platform.db.read(environments.by_id, production.id)
             return _known(platform, host) or await _open(platform, environment, int(parts[1]))
     return None
 
@@ -137,11 +139,17 @@ async def forget_collected(platform: Platform, environment: Environment) -> None
 
 async def forget_all(platform: Platform, environment: Environment) -> None:
     """Let go of all former Releases of an Environment that is no more. Their Instances and Routes are left."""
-    for key, former in list(platform.formers.items()):
-        if key[0] == environment.id:
-            del platform.formers[key]
-            await former.let_go()
-            drop_site(platform, environment, former.release)
+    async with _lock(platform, environment):
+        for key, former in list(platform.formers.items()):
+            if key[0] == environment.id:
+                del platform.formers[key]
+                await former.let_go()
+                drop_site(platform, environment, former.release)
+
+
+def _lock(platform: Platform, environment: Environment) -> asyncio.Lock:
+    """Held while it is decided who keeps a former Release: not for the time of a Build, as visitors wait for it."""
+    return platform.locks[f"{environment.label} formers"]
 
 
 def _known(platform: Platform, host: str) -> Keeper | None:
@@ -218,10 +226,11 @@ async def _end(platform: Platform, former: Keeper) -> None:
 async def _put_away(platform: Platform, former: Keeper) -> None:
     """A static one has nothing that could sleep: its files are taken from the router until somebody asks."""
     key = former.environment.id, former.release.origin
-    if platform.formers.get(key) is former:
-        del platform.formers[key]
-        await _publish_asleep(platform, former.environment, former.release.origin, former.addresses)
-        drop_site(platform, former.environment, former.release)
+    async with _lock(platform, former.environment):
+        if platform.formers.get(key) is former:
+            del platform.formers[key]
+            await _publish_asleep(platform, former.environment, former.release.origin, former.addresses)
+            drop_site(platform, former.environment, former.release)
 
 
 async def _answering(

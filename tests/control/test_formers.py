@@ -288,11 +288,18 @@ async def test_what_is_kept_is_no_stray_and_goes_with_the_app(house: House) -> N
     assert (house.engine.running, house.router.routes, house.platform.formers) == ([], {}, {})
 
 
+async def test_a_visitor_need_not_wait_for_a_push(house: House) -> None:
+    await two_without_memory(house)
+    house.platform.formers.clear()  # as after a start of hostd
+    async with house.platform.lock(house.production), asyncio.timeout(5):
+        assert await Clock(house).sleeper.wake(host(1)) == "ok"
+
+
 async def test_a_rollback_waits_for_the_visitor_who_wakes_the_same_release(house: House) -> None:
     await two_without_memory(house)
     house.platform.formers.clear()  # as after a start of hostd
     clock = Clock(house)
-    async with house.platform.lock(house.production):
+    async with formers._lock(house.platform, house.production):
         waking = asyncio.create_task(clock.sleeper.wake(host(1)))
         await asyncio.sleep(0.05)
         assert not waking.done()

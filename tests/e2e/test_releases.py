@@ -95,6 +95,10 @@ def test_a_rollback_has_only_to_thaw_what_served_before(project: Project) -> Non
     assert running(server, name) == instance
     assert project.get().text == ask(server, name, 2).text == ask(server, name, 4).text == "two v2"
     assert ask(server, name, 3).text == "three v3"
+    info = server.cli("releases", "info", "v4", "-a", name)
+    assert "changes since v3:" in info
+    assert f"  - {project.git('rev-parse', 'HEAD')[:7]} a commit" in info
+    assert f"http://v4--{name}.localhost:{server.http_port}" in info
 
 
 def test_addresses_and_what_a_rollback_thawed_outlive_hostd() -> None:
