@@ -19,7 +19,7 @@ from hostd.model.app import Environment
 from hostd.model.instance import Exit, Instance, InstanceSpec, InstanceState
 from hostd.model.log import LogLine
 from hostd.model.release import Release
-from hostd.model.route import Share
+from hostd.model.route import Route, Share
 
 CALM = 60.0  # seconds an Instance has to run for its crashes to be forgotten
 LONGEST_WAIT = 300.0  # seconds
@@ -109,15 +109,18 @@ class Keeper:
                 self._tasks[slot] = asyncio.create_task(self._watch(slot))
 
     async def publish(self) -> None:
-        """Point its Routes at the Instances that answer now; not the Environment's once another Keeper has that."""
-        if not self.hosts:
-            return
+        """Point its Routes at the Instances that answer now."""
+        if routes := self.routes():
+            await self._platform.router.publish(routes)
+
+    def routes(self) -> Sequence[Route]:
+        """Where its hosts go now; not the Environment's once another Keeper has that."""
         healthy = self._in(InstanceState.RUNNING, *HELD) or self._in(InstanceState.UNHEALTHY)
         scaled_up = bool(self._web())  # else there is nothing to wake
         state = {"asleep": self.asleep and scaled_up, "scaled_up": scaled_up}
         route = route_of(self.environment, self.release, healthy, self._site, share=self.share, **state)
         own = [replace(route, host=host, noindex=True, password="", share=None) for host in self.addresses]
-        await self._platform.router.publish(own if self.relieved else [route, *own])
+        return own if self.relieved else [route, *own]
 
     async def fall_asleep(self) -> bool:
         """Freeze the web Instances, if all run and nothing is under way to them, and what sleeps with them.

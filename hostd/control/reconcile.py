@@ -90,12 +90,13 @@ async def recover(platform: Platform) -> None:
 
 async def keep_reconciling(platform: Platform) -> None:
     """Remove what nobody wants, for ever: Previews whose time is over, Instances of what was destroyed or left by a
-    rollout that was cut off, logs without an Environment."""
+    rollout that was cut off, logs without an Environment. And see that Routes are as they should be."""
     while True:
         await asyncio.sleep(RECONCILE_EVERY)
         try:
             await sweep_previews(platform)
             await _stop_strays(platform)
+            await _repair_routes(platform)
             await forget_logs(platform)
             await _tidy_up(platform)
         except HostdError as error:
@@ -159,6 +160,15 @@ async def _stop_strays(platform: Platform) -> None:
         old = platform.now().timestamp() - instance.started_at > STRAY_AGE
         if instance.id not in kept and instance.spec.environment not in busy and old:
             await _stop(platform, instance)
+
+
+async def _repair_routes(platform: Platform) -> None:
+    """Of Environments at rest: what could not be published when it changed."""
+    table = await platform.router.table()
+    for keeper in platform.all_keepers:
+        rests = not keeper.changing and not platform.lock(keeper.environment).locked()
+        if rests and any(table.get(route.host) != route for route in keeper.routes()):
+            await keeper.publish()
 
 
 async def _of_formations(platform: Platform) -> Sequence[Instance]:

@@ -156,6 +156,19 @@ async def test_a_static_release_whose_files_are_gone_keeps_nobody_from_starting(
     assert isinstance(house.route.target, ToError)
 
 
+async def test_a_route_that_is_not_as_it_should_be_is_published_again_unless_a_rollout_is_under_way(
+    house: House,
+) -> None:
+    await house.deploy()
+    right, wrong = house.route, replace(house.route, target=ToError("H10"))
+    await house.router.publish([wrong])
+    async with house.platform.lock(house.production):
+        await reconcile._repair_routes(house.platform)
+    assert house.route == wrong
+    await reconcile._repair_routes(house.platform)
+    assert house.route == right
+
+
 async def test_a_stray_is_stopped_once_it_is_old_and_no_rollout_is_under_way(house: House) -> None:
     await house.deploy()
     stray = instance_spec(id="shop-production-web-v9-0-1", environment="shop-production", release=9)
