@@ -60,6 +60,10 @@ class Route:
 
     `noindex` keeps search engines away. `password`, if not "", is what visitors have to know: `SALT:SHA256`, where
     SHA256 is of salt and password, in hex. `share` holds only while `target` is ToInstances.
+
+    `https`: once there is a certificate for the host, plain HTTP is sent on to
+    HTTPS; `hsts`, in seconds, is what browsers are then told (RFC 6797), 0 for nothing. Of a Route ToHost its own
+    `https` and `hsts` count, and all else is as where it leads to.
     """
 
     host: str
@@ -70,3 +74,5 @@ class Route:
     noindex: bool = False
     password: str = ""
     share: Share | None = None
+    https: bool = False
+    hsts: int = 0

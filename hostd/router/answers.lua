@@ -1,4 +1,5 @@
--- Answers that hostd itself gives for a host and a path: proofs that a domain leads here. An app sees none of these
+-- Answers that hostd itself gives for a host and a path: proofs that a domain leads here, for hostd
+-- and for who issues certificates (RFC 8555 section 8.3). An app sees none of these
 -- requests, and every other one.
 local answers = ngx.shared.answers
 local var = ngx.var

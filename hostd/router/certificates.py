@@ -1,6 +1,7 @@
 """Certificates on disk, for the time when nginx starts without hostd. Keys are readable by root only."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,27 +13,57 @@ from cryptography.x509.oid import NameOID
 from hostd import files
 from hostd.errors import Invalid
 
-_HOST = re.compile(r"(?!-)[a-z0-9-]+(\.[a-z0-9-]+)*")
+_HOST = re.compile(r"(\*\.)?(?!-)[a-z0-9-]+(\.[a-z0-9-]+)*")
 
 
-def keep(directory: Path, host: str, chain_pem: str, key_pem: str) -> None:
-    """Put `host`.crt and `host`.key into `directory` and `host` into its list. Raises Invalid for no host name."""
-    if not _HOST.fullmatch(host):
-        raise Invalid(f"{host!a} is not a host name")
-    files.replace(directory / f"{host}.key", key_pem.encode(), mode=0o600)
-    files.replace(directory / f"{host}.crt", chain_pem.encode(), mode=0o600)
-    _list(directory)
+class Certificates:
+    """Owns the pairs HOST.crt and HOST.key in `private`/certificates: hostd's, and those an operator put there.
 
+    A pair is shown to who asks for its host and to nobody else, whatever other names are in it. `*.ZONE` stands for
+    the names one label below ZONE, and so does what an operator called `base`.
+    """
 
-def prepare(private: Path, base: str) -> None:
-    """Make the directory, list what an operator put there, and the pair that nginx wants but nobody is shown."""
-    directory = private / "certificates"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    _list(directory)
-    if not (private / "nobody.key").exists():
-        chain, key = self_signed(base)
-        files.replace(private / "nobody.crt", chain.encode(), mode=0o600)
-        files.replace(private / "nobody.key", key.encode(), mode=0o600)
+    def __init__(self, private: Path, base: str) -> None:
+        self._private = private
+        self._directory = private / "certificates"
+        self._base = base
+
+    def prepare(self) -> None:
+        """Make the directory, list what is there, and the pair that nginx wants but nobody is shown."""
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        self._list()
+        if not (self._private / "nobody.key").exists():
+            chain, key = self_signed(self._base)
+            files.replace(self._private / "nobody.crt", chain.encode(), mode=0o600)
+            files.replace(self._private / "nobody.key", key.encode(), mode=0o600)
+
+    def keep(self, host: str, chain: str, key: str) -> None:
+        """Put the pair for `host` there. Raises Invalid for no host name."""
+        if not _HOST.fullmatch(host):
+            raise Invalid(f"{host!a} is not a host name")
+        files.replace(self._directory / f"{host}.key", key.encode(), mode=0o600)
+        files.replace(self._directory / f"{host}.crt", chain.encode(), mode=0o600)
+        self._list()
+
+    def forget(self, host: str) -> None:
+        """Remove the pair for `host`; nothing if it is not there."""
+        for suffix in ("crt", "key"):
+            (self._directory / f"{host}.{suffix}").unlink(missing_ok=True)
+        self._list()
+
+    def hosts(self) -> Sequence[str]:
+        """Those that have a pair, `*.ZONE` among them."""
+        return [line.split()[0] for line in (self._directory / "hosts").read_text().splitlines()]
+
+    def _list(self) -> None:
+        """Write down which pair is whose: a line for each host, with the name of the files behind it."""
+        stems = sorted(
+            path.stem for path in self._directory.glob("*.crt") if path.with_suffix(".key").exists()
+        )
+        lines = [f"{stem} {stem}\n" for stem in stems]
+        if self._base in stems and f"*.{self._base}" not in stems:
+            lines.append(f"*.{self._base} {self._base}\n")
+        files.replace(self._directory / "hosts", "".join(lines).encode(), mode=0o600)
 
 
 def self_signed(*names: str) -> tuple[str, str]:
@@ -58,8 +89,3 @@ def self_signed(*names: str) -> tuple[str, str]:
             serialization.NoEncryption(),
         ).decode(),
     )
-
-
-def _list(directory: Path) -> None:
-    hosts = sorted(path.stem for path in directory.glob("*.crt") if path.with_suffix(".key").exists())
-    files.replace(directory / "hosts", "".join(f"{host}\n" for host in hosts).encode(), mode=0o600)

@@ -56,6 +56,7 @@ def nginx_conf(config: RouterConfig) -> str:
         "user": f"user {WORKER};" if config.root else "",
         "open_files": str(config.open_files),
         "hostd_host": json.dumps(config.hostd_host) if hostd else "nil",
+        "https_port": str(config.https_port or "nil"),
         "hostd_upstream": _HOSTD_UPSTREAM.format(config.hostd_endpoint) if hostd else "",
         "hostd_location": _HOSTD_LOCATION if hostd else "",
         "app": _APP,

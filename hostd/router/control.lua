@@ -53,10 +53,9 @@ function verbs.answer(answer)
     return ok and {}, problem
 end
 
--- {host, chain, key}: PEM texts.
+-- {host, pems}: chain and key with a NUL between them; without, there is none from now on.
 function verbs.certificate(certificate)
-    local ok, problem = ngx.shared.certificates:safe_set(
-        certificate.host, certificate.chain .. "\0" .. certificate.key)
+    local ok, problem = ngx.shared.certificates:safe_set(certificate.host, certificate.pems)
     return ok and {}, problem
 end
 

@@ -1,8 +1,10 @@
 -- What a request's host goes to. Python decided (table.py); here it is only looked up and decoded.
+local certificate = require "certificate"
 local cjson = require "cjson.safe"
 local errors = require "errors"
 local password = require "password"
 local share_of = require "share"
+local start = require "start"
 local wake = require "wake"
 
 local routes = ngx.shared.routes
@@ -74,22 +76,38 @@ local name_of = remembered(function(field)
 end)
 
 -- The entry for `host` and the name it stands under; nil if there is none. A host without one may be below a wildcard.
--- A domain's entry names the host that it is another name of.
+-- A domain's entry names the host that it is another name of. Third comes the entry of `host` itself.
 local function find(host)
     local json = routes:get(host) or routes:get((host:gsub("^[^.]*", "*", 1)))
     local entry = json and decode(json)
+    local own = entry
     if entry and entry.kind == "host" then
         host = entry.host
         json = routes:get(host)
         entry = json and decode(json)
     end
-    return entry, host
+    return entry, host, own
+end
+
+-- What `own` says about TLS: ends a plain request if it is to come again over HTTPS.
+local function tls(own, host)
+    if var.scheme == "https" then
+        if own.hsts then
+            ngx.header["Strict-Transport-Security"] = "max-age=" .. own.hsts
+        end
+    elseif own.https and start.https_suffix and certificate.find(host) then
+        local uri = var.request_uri
+        if uri:byte(1) ~= 47 then  -- the absolute form
+            uri = var.uri .. var.is_args .. (var.args or "")
+        end
+        return ngx.redirect("https://" .. host .. start.https_suffix .. uri, 308)
+    end
 end
 
 -- The entry for the request's host, or nil.
 function _M.entry()
     local host = var.host
-    return host and find(host) or nil
+    return host and (find(host)) or nil
 end
 
 -- The same for a request that was passed on to the endpoint of this name: it may have followed the entry's share.
@@ -130,10 +148,13 @@ function _M.access()
     if not host or host ~= var.host then
         return errors.send("H26")
     end
-    local entry
-    entry, host = find(host)
+    local entry, own
+    entry, host, own = find(host)
     if not entry then
         return errors.send("H81")
+    end
+    if own.https or own.hsts then
+        tls(own, var.host)
     end
     if entry.noindex then
         ngx.header["X-Robots-Tag"] = "noindex, nofollow"

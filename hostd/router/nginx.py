@@ -14,7 +14,8 @@ from hostd.errors import Conflict, Unavailable
 from hostd.model.instance import Endpoint
 from hostd.model.log import RequestRecord
 from hostd.model.route import Route
-from hostd.router import certificates, process, table
+from hostd.router import process, table
+from hostd.router.certificates import Certificates
 from hostd.router.config import WORKER, RouterConfig, version
 from hostd.router.config import files as nginx_files
 from hostd.router.publishing import Control
@@ -53,7 +54,7 @@ class NginxRouter:
             root=os.geteuid() == 0,
             open_files=min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 65536),
         )
-        self._base = base
+        self._certificates = Certificates(directory / "private", base)
         self._control = Control(directory / "private/control.sock")
         self._records = RecordReader(directory / "requests.sock")
         self._waking = WakeSocket(directory / "wake.sock")
@@ -133,8 +134,17 @@ class NginxRouter:
 
     async def use_certificate(self, host: str, chain_pem: str, key_pem: str) -> None:
         """Answer TLS clients that ask for `host` with this certificate, also after a restart."""
-        certificates.keep(self._directory / "private/certificates", host, chain_pem, key_pem)
-        await self._control.certificate(host, chain_pem, key_pem)
+        await asyncio.to_thread(self._certificates.keep, host, chain_pem, key_pem)
+        await self._control.certificate(host, f"{chain_pem}\0{key_pem}")
+
+    async def forget_certificate(self, host: str) -> None:
+        """From now on there is none for `host`; nothing if there was none."""
+        await asyncio.to_thread(self._certificates.forget, host)
+        await self._control.certificate(host, None)
+
+    async def certified(self) -> Sequence[str]:
+        """The hosts that have a certificate; `*.ZONE` stands for all below it."""
+        return self._certificates.hosts()
 
     async def _start_or_adopt(self) -> None:
         contents = nginx_files(self._config)
@@ -186,7 +196,7 @@ class NginxRouter:
             path.chmod(mode)
         if self._config.root:
             shutil.chown(self._directory / "temporary", WORKER)
-        certificates.prepare(self._directory / "private", self._base)
+        self._certificates.prepare()
 
 
 def _text(path: Path) -> str:

@@ -45,9 +45,9 @@ class Control:
         """Answer `text` at this path of this host, for an hour at most; None: no longer."""
         await self._ask("answer", {"host": host, "path": path} | ({"text": text} if text else {}))
 
-    async def certificate(self, host: str, chain: str, key: str) -> None:
-        """Use this certificate for `host` from the next handshake on."""
-        await self._ask("certificate", {"host": host, "chain": chain, "key": key})
+    async def certificate(self, host: str, pems: str | None) -> None:
+        """Use this chain and key, with a NUL between them, for `host` from the next handshake on; None: none."""
+        await self._ask("certificate", {"host": host} | ({"pems": pems} if pems else {}))
 
     async def close(self) -> None:
         """Give the connection back."""

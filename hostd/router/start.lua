@@ -54,8 +54,8 @@ local function load_table(directory)
 end
 
 local function load_certificates(directory)
-    for host in (read(directory .. "/private/certificates/hosts") or ""):gmatch("%S+") do
-        local place = directory .. "/private/certificates/" .. host
+    for host, stem in (read(directory .. "/private/certificates/hosts") or ""):gmatch("(%S+) (%S+)") do
+        local place = directory .. "/private/certificates/" .. stem
         local chain, key = read(place .. ".crt"), read(place .. ".key")
         if chain and key then
             ngx.shared.certificates:set(host, chain .. "\0" .. key)
@@ -63,8 +63,9 @@ local function load_certificates(directory)
     end
 end
 
-function _M.master(directory, hostd_host)
+function _M.master(directory, hostd_host, https_port)
     _M.directory = directory
+    _M.https_suffix = https_port and (https_port == 443 and "" or ":" .. https_port)
     _M.generation = tostring(ngx.now())
     load_pages(directory)
     load_table(directory)

@@ -24,6 +24,10 @@ def entry(route: Route) -> str:
     }
     if route.noindex:
         about["noindex"] = True
+    if route.https:
+        about["https"] = True
+    if route.hsts:
+        about["hsts"] = route.hsts
     if route.password:
         about["salt"], about["sha256"] = route.password.split(":")
     if route.share:
@@ -45,6 +49,8 @@ def route_of(host: str, text: str) -> Route:
         "noindex" in data,
         password,
         _share_of(data.get("share")),
+        "https" in data,
+        data.get("hsts", 0),
     )
 
 

@@ -312,7 +312,7 @@ async def test_a_tls_client_gets_the_certificate_of_the_host_it_asks_for(place: 
         await router.open()
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await protocol("shop.hostd.test")
-        await router.use_certificate("hostd.test", chain, key)
+        await router.use_certificate("*.hostd.test", chain, key)
         assert await protocol("shop.hostd.test") == "h2"
         pid = master(place)
         os.kill(pid, signal.SIGKILL)
