@@ -27,6 +27,20 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "HOSTD_LISTEN": ("127.0.0.1:8081", "address:port of the API and of git over HTTP"),
     "HOSTD_PUBLIC_URL": ("http://localhost:8081", "URL at which people and git reach HOSTD_LISTEN"),
     "HOSTD_SSH_LISTEN": ("0.0.0.0:2222", "address:port of git over SSH, or off"),
+    "HOSTD_ACME_DIRECTORY": (
+        "not set: no certificates are fetched",
+        "https URL of an ACME directory, as https://acme-v02.api.letsencrypt.org/directory; needs HOSTD_HTTPS_PORT",
+    ),
+    "HOSTD_ACME_AGREE": ("not set", "yes: you agree to the terms of that authority; needed to use it"),
+    "HOSTD_ACME_EMAIL": ("not set", "where that authority may write to you"),
+    "HOSTD_ACME_CA": (
+        "those of this machine",
+        "absolute path of the roots (PEM) that vouch for that authority",
+    ),
+    "HOSTD_ACME_DNS_HOOK": (
+        "not set: no wildcards",
+        "absolute path of a program that is run as PROGRAM present NAME VALUE, later cleanup, to set a TXT record",
+    ),
     "HOSTD_DNS_RESOLVER": (
         "as /etc/resolv.conf says",
         "address:port of the DNS server that domains are looked up at",
@@ -52,6 +66,16 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Acme:
+    """Where certificates are fetched. `ca` None: this machine's roots vouch for it, `dns_hook` None: no wildcards."""
+
+    directory: str
+    email: str
+    ca: Path | None
+    dns_hook: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of one hostd. Ports are 1 to 65535; `https_port` None: no TLS, `ssh_port` None: no git over SSH."""
 
@@ -64,6 +88,7 @@ class Settings:
     public_url: str
     ssh_address: str
     ssh_port: int | None
+    acme: Acme | None
     dns_resolver: tuple[str, int] | None
     engine: str
     database: Path
@@ -97,6 +122,7 @@ class Settings:
             public_url=_url(env),
             ssh_address=ssh_address,
             ssh_port=ssh_port,
+            acme=_acme(env),
             dns_resolver=_resolver(env),
             engine=_engine(env),
             database=_path(env, "HOSTD_DATABASE") or data / "hostd.db",
@@ -186,6 +212,22 @@ def _ssh_listen(env: Mapping[str, str]) -> tuple[str, int | None]:
         return "", None
     rule = "off, or address:port, as 0.0.0.0:2222 or [::]:2222"
     return _listen(env, "HOSTD_SSH_LISTEN", "0.0.0.0:2222", rule)
+
+
+def _acme(env: Mapping[str, str]) -> Acme | None:
+    directory, email = env.get("HOSTD_ACME_DIRECTORY", ""), env.get("HOSTD_ACME_EMAIL", "")
+    if not directory:
+        return None
+    if not re.fullmatch(r"https://[\x21-\x7e]+", directory):
+        raise _refusal("HOSTD_ACME_DIRECTORY", directory, "an https:// URL")
+    if env.get("HOSTD_ACME_AGREE") != "yes":
+        rule = "yes, if you agree to the terms of the authority that HOSTD_ACME_DIRECTORY names"
+        raise _refusal("HOSTD_ACME_AGREE", env.get("HOSTD_ACME_AGREE", ""), rule)
+    if not env.get("HOSTD_HTTPS_PORT"):
+        raise _refusal("HOSTD_HTTPS_PORT", "", "set where HOSTD_ACME_DIRECTORY is")
+    if email and not re.fullmatch(r"[\x21-\x7e]+@[\x21-\x7e]+", email):
+        raise _refusal("HOSTD_ACME_EMAIL", email, "an address, as you@example.org")
+    return Acme(directory, email, _path(env, "HOSTD_ACME_CA"), _path(env, "HOSTD_ACME_DNS_HOOK"))
 
 
 def _resolver(env: Mapping[str, str]) -> tuple[str, int] | None:

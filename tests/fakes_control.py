@@ -31,6 +31,7 @@ class FakeRouter:
         self.refuse = ""
         self.under_way = 0
         self.answers: dict[tuple[str, str], str] = {}
+        self.certificates: dict[str, tuple[str, str]] = {}
 
     async def publish(self, routes: Sequence[Route]) -> None:
         if self.refuse:
@@ -49,6 +50,15 @@ class FakeRouter:
             self.answers.pop((host, path), None)
         else:
             self.answers[host, path] = text
+
+    async def use_certificate(self, host: str, chain_pem: str, key_pem: str) -> None:
+        self.certificates[host] = (chain_pem, key_pem)
+
+    async def forget_certificate(self, host: str) -> None:
+        self.certificates.pop(host, None)
+
+    async def certified(self) -> Sequence[str]:
+        return list(self.certificates)
 
     async def in_flight(self, endpoints: Sequence[Endpoint]) -> int:
         return self.under_way
@@ -134,6 +144,7 @@ def platform_in(data: Path, public_url: str = "http://localhost:8081") -> Iterat
             engine=FakeEngine(),
             router=router,
             world=FakeWorld(router),
+            authority=None,
             secrets=Secrets.open(data / "key"),
             names=Names("localhost", "http", 8080, public_url, ssh_port=2222),
             now=lambda: datetime.now(UTC),

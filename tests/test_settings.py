@@ -8,7 +8,7 @@ import pytest
 
 from hostd import settings
 from hostd.errors import Invalid
-from hostd.settings import VARIABLES, Settings
+from hostd.settings import VARIABLES, Acme, Settings
 
 
 def test_nothing_has_to_be_set() -> None:
@@ -34,6 +34,11 @@ def test_every_variable_is_read() -> None:
         "HOSTD_LISTEN": "[::1]:9000",
         "HOSTD_PUBLIC_URL": "https://hostd.example.org/",
         "HOSTD_SSH_LISTEN": "[::]:22",
+        "HOSTD_ACME_DIRECTORY": "https://acme.example.org/directory",
+        "HOSTD_ACME_AGREE": "yes",
+        "HOSTD_ACME_EMAIL": "ada@example.org",
+        "HOSTD_ACME_CA": "/etc/roots.pem",
+        "HOSTD_ACME_DNS_HOOK": "/usr/local/bin/set-record",
         "HOSTD_DNS_RESOLVER": "9.9.9.9:53",
         "HOSTD_ENGINE": "local",
         "HOSTD_DATABASE": "/srv/db.sqlite",
@@ -58,6 +63,12 @@ def test_every_variable_is_read() -> None:
         public_url="https://hostd.example.org",
         ssh_address="::",
         ssh_port=22,
+        acme=Acme(
+            "https://acme.example.org/directory",
+            "ada@example.org",
+            Path("/etc/roots.pem"),
+            Path("/usr/local/bin/set-record"),
+        ),
         dns_resolver=("9.9.9.9", 53),
         engine="local",
         database=Path("/srv/db.sqlite"),
@@ -85,6 +96,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("HOSTD_BASE", "Example.org", "a domain in lower case, as apps.example.org"),
         ("HOSTD_BASE", "a..b", "a domain in lower case, as apps.example.org"),
         ("HOSTD_BASE", "localhost\n", "a domain in lower case, as apps.example.org"),
+        ("HOSTD_ACME_DIRECTORY", "http://acme.example.org", "an https:// URL"),
         ("HOSTD_DNS_RESOLVER", "dns.example.org", "address:port, as 9.9.9.9:53"),
         ("HOSTD_PRIVATE_FORGES", "yes", "on or off"),
         ("HOSTD_HTTP_PORT", "0", "a whole number from 1 to 65535"),
@@ -113,6 +125,24 @@ def test_a_value_that_breaks_its_rule_is_refused_by_name(name: str, value: str, 
     assert refused.value.message == f"{name} is {value!a}, but must be {rule}"
 
 
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({}, "HOSTD_ACME_AGREE is '', but must be yes, if you agree to the terms"),
+        ({"HOSTD_ACME_AGREE": "no"}, "HOSTD_ACME_AGREE is 'no'"),
+        ({"HOSTD_ACME_AGREE": "yes"}, "HOSTD_HTTPS_PORT is ''"),
+        (
+            {"HOSTD_ACME_AGREE": "yes", "HOSTD_HTTPS_PORT": "443", "HOSTD_ACME_EMAIL": "a b@c"},
+            "HOSTD_ACME_EMAIL is 'a b@c', but must be an address",
+        ),
+    ],
+)
+def test_an_authority_is_used_only_with_all_that_it_needs(env: dict[str, str], words: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        Settings.read({"HOSTD_ACME_DIRECTORY": "https://acme.example.org", **env})
+    assert words in refused.value.message
+
+
 def test_git_over_ssh_can_be_switched_off() -> None:
     assert Settings.read({"HOSTD_SSH_LISTEN": "off"}).ssh_port is None
 
@@ -124,7 +154,8 @@ def test_a_misspelt_variable_is_refused() -> None:
 
 def test_every_field_comes_from_a_variable() -> None:
     names = {field.name for field in fields(Settings)}
-    named = {name.removeprefix("HOSTD_").lower() for name in VARIABLES}
+    names = names - {"acme"} | {f"acme_{field.name}" for field in fields(Acme)}
+    named = {name.removeprefix("HOSTD_").lower() for name in VARIABLES} - {"acme_agree"}
     listening = {"listen_address", "listen_port", "ssh_address", "ssh_port"}
     assert named - {"listen", "ssh_listen"} == names - listening
 

@@ -37,6 +37,10 @@ class Api:
         """What the server makes of `body`."""
         return self._ask("POST", path, query, body)
 
+    def put(self, path: str, body: Mapping[str, object]) -> Any:
+        """What is there afterwards."""
+        return self._ask("PUT", path, {}, body)
+
     def patch(self, path: str, body: Mapping[str, object], **query: object) -> Any:
         """What is there after the change."""
         return self._ask("PATCH", path, query, body)

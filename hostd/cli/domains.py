@@ -10,6 +10,8 @@ from hostd.cli import output
 from hostd.cli.account import Json
 from hostd.cli.api import Api
 from hostd.cli.repository import AppOption, chosen_app, remember
+from hostd.errors import Invalid
+from hostd.model.names import shown
 
 domains = typer.Typer(
     rich_markup_mode=None, invoke_without_command=True, help="Let an app answer at host names of your own."
@@ -60,6 +62,42 @@ def remove(context: typer.Context, name: Name, app: AppOption = None) -> None:
     output.line(f"{name} is removed")
 
 
+@domains.command("tls")
+def tls(
+    context: typer.Context,
+    redirect: Annotated[str | None, typer.Option(help="on or off: send plain HTTP on to HTTPS.")] = None,
+    hsts: Annotated[
+        str | None, typer.Option(help="Seconds for which browsers are to insist on HTTPS, or off.")
+    ] = None,
+    app: AppOption = None,
+    json: Json = False,
+) -> None:
+    """Show or change what holds at all hosts of the app that have a certificate."""
+    path = f"/apps/{chosen_app(app, context)}/tls"
+    changes: dict[str, object] = {}
+    if redirect is not None:
+        changes["redirect"] = _switch(redirect)
+    if hsts is not None:
+        changes["hsts"] = _seconds(hsts)
+    now = Api.here().patch(path, changes) if changes else Api.here().get(path)
+    if json:
+        return output.as_json(now)
+    output.line(f"plain HTTP is {'sent on to' if now['redirect'] else 'served beside'} HTTPS")
+    output.line(f"browsers insist on HTTPS for {now['hsts']} s" if now["hsts"] else "HSTS is off")
+
+
+def _switch(text: str) -> bool:
+    if text not in ("on", "off"):
+        raise Invalid(f"{shown(text)} is neither on nor off")
+    return text == "on"
+
+
+def _seconds(text: str) -> int:
+    if text != "off" and not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Invalid(f"{shown(text)} is no number of seconds, and not off")
+    return 0 if text == "off" else int(text)
+
+
 def _show_list(app: str, json: bool) -> None:
     found = Api.here().get(f"/apps/{app}/domains")
     if json:
@@ -85,5 +123,17 @@ def _show(domain: Mapping[str, Any], json: bool) -> None:
 
 def _state(domain: Mapping[str, Any]) -> str:
     if domain["proved"]:
-        return "proved" + (f", but {domain['problem']}" if domain["problem"] else "")
+        return (
+            "proved"
+            + _tls_state(domain["certificate"])
+            + (f"; {domain['problem']}" if domain["problem"] else "")
+        )
     return f"pending: {domain['problem']}; next look at {output.moment(domain['next_try'])}"
+
+
+def _tls_state(certificate: Mapping[str, Any] | None) -> str:
+    if certificate is None:
+        return ""
+    until, problem = certificate["not_after"], certificate["problem"]
+    state = f", HTTPS until {output.moment(until)}" if until else ", no HTTPS yet"
+    return state + (f" ({problem}; next try at {output.moment(certificate['next_try'])})" if problem else "")

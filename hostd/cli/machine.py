@@ -1,7 +1,9 @@
 """What works on this machine itself, without a server: serve, doctor and admin."""
 
 import asyncio
+import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib import metadata
 
 import typer
@@ -61,7 +63,9 @@ def doctor(json: Json = False) -> None:
         ports["HOSTD_SSH_LISTEN"] = (settings.ssh_address, settings.ssh_port)
     if settings.https_port:
         ports["HOSTD_HTTPS_PORT"] = ("0.0.0.0", settings.https_port)  # noqa: S104
-    checks = asyncio.run(examine(settings.data, ports))
+    now = datetime.fromtimestamp(time.time(), UTC)
+    hook = settings.acme.dns_hook if settings.acme else None
+    checks = asyncio.run(examine(settings.data, ports, now, hook))
     missing = [check for check in checks if not check.ok]
     if json:
         output.as_json([asdict(check) for check in checks])

@@ -10,6 +10,7 @@ from hostd.cli import (
     apps,
     autoscale,
     canary,
+    certs,
     config,
     cron,
     deploys,
@@ -52,6 +53,7 @@ app.add_typer(canary.canary, name="canary")
 app.add_typer(previews.previews, name="previews")
 app.add_typer(domains.domains, name="domains")
 app.add_typer(forges.forges, name="forges")
+app.add_typer(certs.certs, name="certs")
 app.command("open")(apps.open_app)
 app.add_typer(apps.git_commands, name="git")
 app.add_typer(account.tokens, name="tokens")

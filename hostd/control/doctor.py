@@ -11,6 +11,7 @@ import socket
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ import psutil
 from hostd.command import PATH, Command, run
 from hostd.errors import HostdError
 from hostd.git.config import VERSION as GIT_VERSION
+from hostd.model.certificate import lifetime
 
 GIB = 1024**3
 DISK_WANTED = 2 * GIB
@@ -39,7 +41,9 @@ class Check:
     fix: str = ""
 
 
-async def examine(data: Path, ports: Mapping[str, tuple[str, int]]) -> Sequence[Check]:
+async def examine(
+    data: Path, ports: Mapping[str, tuple[str, int]], now: datetime, hook: Path | None = None
+) -> Sequence[Check]:
     """All checks of this machine. `ports` are the addresses hostd wants to listen on, by the name of their setting."""
     return [
         root(),
@@ -56,6 +60,8 @@ async def examine(data: Path, ports: Mapping[str, tuple[str, int]]) -> Sequence[
         disk(data),
         swap(),
         *modes(data),
+        *certificates(data / "router/private", now),
+        *acme_hook(hook),
         *(port(name, address, number, data) for name, (address, number) in ports.items()),
     ]
 
@@ -173,6 +179,20 @@ def modes(data: Path) -> Sequence[Check]:
     ]
 
 
+def certificates(private: Path, now: datetime) -> Sequence[Check]:
+    """Every certificate that the router shows is valid, and was renewed in time."""
+    return [_valid(path, now) for path in sorted((private / "certificates").glob("*.crt"))]
+
+
+def acme_hook(path: Path | None) -> Sequence[Check]:
+    """The program that sets DNS records for wildcards can be run."""
+    if path is None:
+        return []
+    there = os.access(path, os.X_OK)
+    found = str(path) if there else f"{path} is not a program that can be run"
+    return [Check("ACME DNS hook", there, found, f"chmod 755 {path}, or set HOSTD_ACME_DNS_HOOK to another")]
+
+
 def port(name: str, address: str, number: int, data: Path) -> Check:
     """hostd can listen there, or does so already."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -204,6 +224,18 @@ def _taken(name: str, number: int, data: Path) -> Check:
     ours = any(Path(word).name == "hostd" or str(data) in word for word in words)
     found = f"in use by {'hostd' if ours else process.name()} (pid {holder})"
     return Check(f"port {number}", ours, found, f"set {name} to another, or stop {process.name()}")
+
+
+def _valid(path: Path, now: datetime) -> Check:
+    name = f"certificate {path.stem}"
+    fix = f"see: hostd certs list; or put a new pair at {path} and {path.stem}.key, and restart hostd"
+    try:
+        not_before, not_after = lifetime(path.read_text())
+    except ValueError:
+        return Check(name, False, "cannot be read: it has to be PEM", fix)
+    verb = "expired" if not_after <= now else "expires"
+    late = now > not_after - (not_after - not_before) / 10  # by then it should have been renewed
+    return Check(name, not late, f"{verb} {not_after:%Y-%m-%d %H:%M} UTC", fix)
 
 
 def _mode(path: Path, most: int) -> Check:

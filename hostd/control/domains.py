@@ -18,9 +18,10 @@ from hostd.control.access import Action, authorize
 from hostd.control.platform import Platform
 from hostd.errors import Conflict, HostdError, NotFound
 from hostd.model.app import App, Environment, User
+from hostd.model.certificate import Certificate
 from hostd.model.domain import PROOF_PATH, Domain, Record, host_of, new_token, wait_after
 from hostd.model.route import Route, ToHost
-from hostd.store import apps, domains, environments
+from hostd.store import apps, certificates, domains, environments
 
 LOOK_EVERY = 5.0  # seconds
 AT_ONCE = 10  # names that are looked at together
@@ -30,11 +31,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DomainDetails:
-    """A Domain, the Environment it answers as, and the DNS records that it needs."""
+    """A Domain, the Environment it answers as, the DNS records that it needs, and its certificate, if it has one or one
+    was tried for."""
 
     domain: Domain
     environment: Environment
     records: Sequence[Record]
+    certificate: Certificate | None
 
 
 async def add_domain(
@@ -119,7 +122,14 @@ async def publish_domains(platform: Platform) -> Sequence[str]:
 
 def route_of_domain(domain: Domain, environment: Environment) -> Route:
     """A Domain goes where its Environment's host goes, at every moment."""
-    return Route(domain.host, ToHost(environment.host), environment.app, environment=environment.label)
+    return Route(
+        domain.host,
+        ToHost(environment.host),
+        environment.app,
+        environment=environment.label,
+        https=environment.tls.redirect,
+        hsts=environment.tls.hsts,
+    )
 
 
 async def _look_again(platform: Platform, domain: Domain) -> None:
@@ -169,7 +179,9 @@ async def _answers(platform: Platform, domain: Domain, address: str) -> bool:
 async def _details(platform: Platform, domain: Domain) -> DomainDetails:
     environment = await platform.db.read(environments.by_id, domain.environment_id)
     addresses = await platform.world.addresses(environment.host) or platform.world.own_addresses()
-    return DomainDetails(domain, environment, domain.records(environment.host, addresses))
+    records = domain.records(environment.host, addresses)
+    its = {each.host: each for each in await platform.db.read(certificates.of_app, domain.app_id)}
+    return DomainDetails(domain, environment, records, its.get(domain.host))
 
 
 def _tomorrow(platform: Platform) -> datetime:

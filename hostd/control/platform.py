@@ -19,6 +19,7 @@ from hostd.control.secrets import Secrets
 from hostd.engine.base import Engine
 from hostd.git.repos import Repositories
 from hostd.model.app import App, Environment, label_of
+from hostd.model.certificate import Pair
 from hostd.model.image import Image
 from hostd.model.instance import Endpoint, Limits
 from hostd.model.log import LogLine, RequestRecord
@@ -79,6 +80,18 @@ class Router(Protocol):
         """Answer `text` at this path of this host before any App is asked, for an hour at most; None: no longer."""
         ...
 
+    async def use_certificate(self, host: str, chain_pem: str, key_pem: str) -> None:
+        """Show this to TLS clients that ask for `host`, from the next handshake on, also after a restart."""
+        ...
+
+    async def forget_certificate(self, host: str) -> None:
+        """From now on there is none for `host`; nothing if there was none."""
+        ...
+
+    async def certified(self) -> Sequence[str]:
+        """The hosts that have a certificate; `*.ZONE` stands for all below it."""
+        ...
+
     async def in_flight(self, endpoints: Sequence[Endpoint]) -> int:
         """Requests and WebSockets that are under way to these endpoints."""
         ...
@@ -89,6 +102,26 @@ class Router(Protocol):
 
     async def on_wake(self, wake: Callable[[str], Awaitable[str]]) -> None:
         """From now on ask `wake` for a host whose Route is asleep; it gives "ok" or the code of a page."""
+        ...
+
+
+class Authority(Protocol):
+    """Issues certificates to who answers its challenges."""
+
+    @property
+    def wildcards(self) -> bool:
+        """Whether it issues for `*.ZONE`: that needs a way to set DNS records."""
+        ...
+
+    async def issue(self, host: str, answer: Callable[[str, str | None], Awaitable[None]]) -> Pair:
+        """A certificate for `host`. `answer` is told what to answer there at which path, and None when that is over.
+
+        Raises NotIssued.
+        """
+        ...
+
+    async def renewal(self, chain: str) -> datetime | None:
+        """When it would like to renew this certificate, if it says so (RFC 9773)."""
         ...
 
 
@@ -124,6 +157,11 @@ class Names:
     port: int
     public_url: str
     ssh_port: int | None = None
+
+    @property
+    def hostd_host(self) -> str:
+        """Where hostd itself answers through the router."""
+        return f"hostd.{self.base}"
 
     def host(self, app: str) -> str:
         """The host name of an App's production Environment."""
@@ -174,6 +212,7 @@ class Platform:
     engine: Engine
     router: Router
     world: World
+    authority: Authority | None
     secrets: Secrets
     names: Names
     now: Callable[[], datetime]

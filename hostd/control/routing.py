@@ -38,6 +38,8 @@ def route_of(
         noindex=environment.preview,
         password=environment.password,
         share=share,
+        https=environment.tls.redirect,
+        hsts=environment.tls.hsts,
     )
 
 

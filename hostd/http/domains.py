@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from hostd.control.domains import DomainDetails, add_domain, check_domain, domains_of, remove_domain
+from hostd.http.certificates import CertificateShown
 from hostd.http.gate import GATE, PREFIX, Actor, TheApp, TheEnvironment, Works
 from hostd.http.models import Taken, Text
 
@@ -38,6 +39,7 @@ class DomainShown(BaseModel):
     problem: str = Field(examples=["www.xn--bcher-kva.example has no address, not to this machine"])
     next_try: datetime | None
     records: Sequence[RecordShown]
+    certificate: CertificateShown | None
 
     @staticmethod
     def of(details: DomainDetails) -> "DomainShown":
@@ -51,6 +53,7 @@ class DomainShown(BaseModel):
             problem=domain.problem,
             next_try=domain.next_try,
             records=[RecordShown.model_validate(record) for record in details.records],
+            certificate=CertificateShown.of(details.certificate) if details.certificate else None,
         )
 
 

@@ -39,6 +39,17 @@ class App:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """What holds at all hosts of an App that have a certificate.
+
+    `redirect`: plain HTTP is sent on to HTTPS. `hsts`: browsers are to insist on HTTPS for so many seconds; 0: not.
+    """
+
+    redirect: bool = True
+    hsts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """A place an App runs. `host` is the name it answers to, without a port.
 
@@ -54,6 +65,7 @@ class Environment:
     host: str
     password: str = ""
     fork: bool = False
+    tls: TlsSettings = TlsSettings()
 
     @property
     def preview(self) -> bool:

@@ -7,10 +7,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 
 from hostd.errors import Conflict, NotFound
-from hostd.model.app import PRODUCTION, App, Environment
+from hostd.model.app import PRODUCTION, App, Environment, TlsSettings
 from hostd.model.names import shown
 from hostd.store.owned import remove_owned
-from hostd.store.tables import apps, builds, environments, fork_branches, preview_settings
+from hostd.store.tables import apps, builds, environments, fork_branches, preview_settings, tls_settings
+
+_TLS = (tls_settings.c.redirect, tls_settings.c.hsts)
 
 
 def create(connection: Connection, app: App, name: str, branch: str, host: str, now: datetime) -> Environment:
@@ -87,10 +89,12 @@ def _where(connection: Connection, *conditions: ColumnElement[bool]) -> list[Env
             apps.c.name.label("app"),
             preview_settings.c.password,
             fork_branches.c.branch.label("fork"),
+            *_TLS,
         )
         .join(apps, apps.c.id == environments.c.app_id)
         .outerjoin(preview_settings, preview_settings.c.app_id == environments.c.app_id)
         .outerjoin(fork_branches, of_fork)
+        .outerjoin(tls_settings, tls_settings.c.app_id == environments.c.app_id)
         .where(apps.c.destroyed_at.is_(None), *conditions)
         .order_by(environments.c.id)
     )
@@ -101,4 +105,5 @@ def _environment(row: Row[Any]) -> Environment:
     preview = row.name != PRODUCTION
     password = row.password or "" if preview else ""
     fork = preview and row.fork is not None
-    return Environment(row.id, row.app_id, row.app, row.name, row.branch, row.host, password, fork)
+    tls = TlsSettings() if row.redirect is None else TlsSettings(row.redirect, row.hsts)
+    return Environment(row.id, row.app_id, row.app, row.name, row.branch, row.host, password, fork, tls)

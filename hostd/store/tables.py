@@ -371,3 +371,28 @@ cron_jobs = Table(
     Column("counted_until", UtcTime, nullable=False),
     Column("paused", Boolean, nullable=False),
 )
+
+# What is public of each certificate; its key lies with the router, for when that starts without hostd. A row outlives
+# its App (hence no foreign key) until the router has forgotten the key.
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("app_id", Integer, index=True),
+    Column("uploaded", Boolean, nullable=False),
+    Column("chain", Text, nullable=False),
+    Column("not_before", UtcTime),
+    Column("not_after", UtcTime),
+    Column("problem", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_try", UtcTime),
+)
+
+# No row: as TlsSettings begins.
+tls_settings = Table(
+    "tls_settings",
+    metadata,
+    Column("app_id", ForeignKey("apps.id"), primary_key=True),
+    Column("redirect", Boolean, nullable=False),
+    Column("hsts", Integer, nullable=False),
+)

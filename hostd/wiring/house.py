@@ -15,6 +15,7 @@ from hostd.control import reconcile, runs
 from hostd.control.autoscale import Autoscaler
 from hostd.control.canary import end_canaries
 from hostd.control.cron import Scheduler
+from hostd.control.certificates import keep_certified
 from hostd.control.deliveries import work_off_deliveries
 from hostd.control.domains import keep_looking
 from hostd.control.liveness import Liveness
@@ -23,6 +24,7 @@ from hostd.control.platform import Names, Platform
 from hostd.control.secrets import Secrets
 from hostd.control.sleep import Sleeper, SleepTimes
 from hostd.control.traffic import measure
+from hostd.domains.acme import AcmeAuthority
 from hostd.domains.world import World
 from hostd.engine.base import Report
 from hostd.engine.local import LocalEngine
@@ -74,6 +76,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
         engine=engine,
         router=router,
         world=World(settings.dns_resolver, settings.http_port),
+        authority=_authority(settings),
         secrets=Secrets.open(data / "key"),
         names=_names(settings),
         now=clock,
@@ -99,6 +102,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
         running.append(_keep_running(keep_looking(platform)))
         running.append(_keep_running(work_off_deliveries(platform)))
         running.append(_keep_running(Autoscaler(platform).run()))
+        running.append(_keep_running(keep_certified(platform)))
         try:
             yield House(platform, logbook, report, await db.call(_first_token, clock()))
         finally:
@@ -121,6 +125,12 @@ def _keep_running(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
     task = asyncio.create_task(work)
     task.add_done_callback(tell)
     return task
+
+
+def _authority(settings: Settings) -> AcmeAuthority | None:
+    if (acme := settings.acme) is None:
+        return None
+    return AcmeAuthority(settings.data / "acme", acme.directory, acme.email, acme.ca, acme.dns_hook)
 
 
 async def engine_of(settings: Settings, db: Database) -> LocalEngine:

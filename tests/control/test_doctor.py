@@ -2,15 +2,19 @@
 
 import os
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from hostd.control import doctor
+from hostd.router.certificates import Certificates, self_signed
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 async def test_every_check_of_this_machine_says_what_it_found(tmp_path: Path) -> None:
-    checks = await doctor.examine(tmp_path, {})
+    checks = await doctor.examine(tmp_path, {}, NOW)
     assert len({check.name for check in checks}) == len(checks) >= 12
     assert all(check.found for check in checks)
     assert all(check.fix for check in checks)
@@ -81,3 +85,24 @@ def test_secrets_that_others_can_read_are_told(tmp_path: Path) -> None:
     found = {Path(check.name).name: check for check in doctor.modes(tmp_path)}
     assert (found["key"].ok, found["hostd.db"].ok) == (True, False)
     assert found["hostd.db"].fix == f"chmod 600 {tmp_path / 'hostd.db'}"
+
+
+def test_a_certificate_that_expired_or_was_not_renewed_in_time_is_found(tmp_path: Path) -> None:
+    kept = Certificates(tmp_path, "localhost")
+    kept.prepare()
+    kept.keep("www.example.com", *self_signed("www.example.com"))  # 2020 to 2050
+    for now, ok, found in (
+        (NOW, True, "expires 2050-01-01 00:00 UTC"),
+        (NOW.replace(year=2048), False, "expires 2050-01-01 00:00 UTC"),
+        (NOW.replace(year=2050), False, "expired 2050-01-01 00:00 UTC"),
+    ):
+        check = doctor.certificates(tmp_path, now)[0]
+        assert (check.name, check.ok, check.found) == ("certificate www.example.com", ok, found)
+    (tmp_path / "certificates/www.example.com.crt").write_text("no PEM")
+    assert not doctor.certificates(tmp_path, NOW)[0].ok
+
+
+def test_a_dns_hook_has_to_be_a_program(tmp_path: Path) -> None:
+    assert doctor.acme_hook(None) == []
+    assert not doctor.acme_hook(tmp_path / "gone")[0].ok
+    assert doctor.acme_hook(Path("/bin/true"))[0].ok

@@ -57,7 +57,9 @@ async def test_a_txt_record_with_the_token_proves_it(house: House) -> None:
     world(house).txt[f"_hostd.{WWW}"] = ["v=spf1 -all", token]
     checked = await check_domain(house.platform, house.app, house.ada, WWW)
     assert checked.domain.proved and not checked.domain.problem
-    assert house.router.routes[WWW] == Route(WWW, ToHost(HOST), "shop", environment="shop-production")
+    assert house.router.routes[WWW] == Route(
+        WWW, ToHost(HOST), "shop", environment="shop-production", https=True
+    )
     assert [details.domain for details in await domains_of(house.platform, house.app)] == [checked.domain]
 
 

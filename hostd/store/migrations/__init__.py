@@ -21,6 +21,7 @@ REVISIONS = (
     "0009",
     "0010",
     "0011",
+    "0012",
 )  # oldest first, as in versions/
 
 
