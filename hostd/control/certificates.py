@@ -131,8 +131,7 @@ async def _attend(platform: Platform, authority: Authority, certificate: Certifi
         host = certificate.host
         pair = await authority.issue(host, partial(platform.router.answer, host))
         async with platform.locks[_lock(host)]:
-            there = {each.host: each for each in await platform.db.read(certificates.every)}
-            if host not in there or not there[host].uploaded:  # somebody may have uploaded one meanwhile
+            if not await _uploaded(platform, host):
                 await _keep(platform, certificate, pair)
     except NotIssued as error:
         await _note(platform, certificate, error.reason, error.wait)
@@ -149,9 +148,16 @@ async def _put_off(platform: Platform, authority: Authority, certificate: Certif
     now = platform.now()
     if when <= now:
         return False
-    later = replace(certificate, next_try=min(when, now + ASKED_EVERY))
-    await platform.db.call(certificates.put, later)
+    async with platform.locks[_lock(certificate.host)]:
+        if not await _uploaded(platform, certificate.host):
+            later = replace(certificate, next_try=min(when, now + ASKED_EVERY))
+            await platform.db.call(certificates.put, later)
     return True
+
+
+async def _uploaded(platform: Platform, host: str) -> bool:
+    """Whether somebody uploaded one for it meanwhile; the caller holds its lock."""
+    return any(each.host == host and each.uploaded for each in await platform.db.read(certificates.every))
 
 
 async def _keep(platform: Platform, certificate: Certificate, pair: Pair) -> Certificate:
@@ -176,7 +182,9 @@ async def _note(platform: Platform, certificate: Certificate, reason: str, wait:
     next_try = platform.now() + max(wait, wait_after(certificate.tries, chance))
     _log.warning("no certificate for %s: %s", certificate.host, reason)
     noted = replace(certificate, problem=reason, tries=certificate.tries + 1, next_try=next_try)
-    await platform.db.call(certificates.put, noted)
+    async with platform.locks[_lock(certificate.host)]:
+        if not await _uploaded(platform, certificate.host):
+            await platform.db.call(certificates.put, noted)
 
 
 async def _forget(platform: Platform, host: str) -> None:

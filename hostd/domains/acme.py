@@ -6,7 +6,9 @@ program sets.
 """
 
 import asyncio
+import importlib
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -41,6 +43,7 @@ Answer = Callable[[str, str | None], Awaitable[None]]
 REQUEST_LIMIT = 15  # seconds for one request to the authority
 ISSUE_LIMIT = 180.0  # seconds for all of an order, the hook included
 HOOK_LIMIT = 120.0  # seconds
+_log = logging.getLogger(__name__)
 NONCE_TRIES = 5
 REASON_LIMIT = 300  # characters
 
@@ -92,13 +95,12 @@ class AcmeAuthority:
 
     async def renewal(self, chain: str) -> datetime | None:
         """When the authority would like to renew it; None if it does not say, or cannot be asked."""
-        from acme import errors
-        from requests import RequestException
-
         try:
-            client = await self._client([])
-            when, _ = await _call(client.renewal_time, chain.encode())
-        except (errors.Error, RequestException, NotIssued, ValueError):
+            async with asyncio.timeout(ISSUE_LIMIT):
+                client = await self._client([])
+                when, _ = await _call(client.renewal_time, chain.encode())
+        except Exception:  # noqa: BLE001 (whatever it is that an authority answers, renewing has a usual time)
+            _log.debug("the authority did not say when to renew", exc_info=True)
             return None
         return when and when.astimezone(UTC)
 
@@ -152,6 +154,7 @@ class AcmeAuthority:
 
     async def _client(self, waits: list[timedelta]) -> "Client":
         """A client of its own for each order: they share the account, but no connection and no nonce."""
+        await asyncio.to_thread(importlib.import_module, "acme.client")  # half a second that nobody waits for
         async with self._registering:
             return await _call(self._connect, waits)
 

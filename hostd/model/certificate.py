@@ -6,15 +6,16 @@ from itertools import pairwise
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from hostd.errors import Invalid
 from hostd.model.domain import wildcard_over
 
 SIZE_LIMIT = 64 * 1024  # bytes of either file
-RSA_BITS = 2048  # what OpenSSL still serves
+RSA_BITS = range(2048, 4097)  # less is not served by OpenSSL, more makes handshakes a burden
+TlsKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(minutes=5), timedelta(days=1)
 
 
@@ -82,8 +83,8 @@ def check_pair(host: str, pair: Pair, now: datetime) -> None:
         raise Invalid(
             "the key does not belong to the certificate", hint="upload the pair that belongs together"
         )
-    if isinstance(key, rsa.RSAPrivateKey) and key.key_size < RSA_BITS:
-        raise Invalid(f"an RSA key of {key.key_size} bits is too weak: {RSA_BITS} is the least")
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size not in RSA_BITS:
+        raise Invalid(f"an RSA key has {RSA_BITS.start} to {RSA_BITS.stop - 1} bits, this one {key.key_size}")
     names = _names(leaf)
     if not {host, wildcard_over(host)} & names:
         raise Invalid(f"the certificate is for {', '.join(sorted(names)[:5]) or 'no host'}, not for {host}")
@@ -95,14 +96,17 @@ def check_pair(host: str, pair: Pair, now: datetime) -> None:
         _check_issued(certificate, issuer)
 
 
-def _key(pem: str) -> PrivateKeyTypes:
+def _key(pem: str) -> TlsKey:
     try:
-        return load_pem_private_key(pem.encode(), password=None)
+        key = load_pem_private_key(pem.encode(), password=None)
     except TypeError as error:
         raise Invalid("the key is encrypted", hint="openssl pkey -in KEY -out PLAIN_KEY") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         hint = "that is a certificate: the files are the wrong way round" if "CERTIFICATE-----" in pem else ""
         raise Invalid("the key cannot be read: it has to be a private key as PEM", hint=hint) from error
+    if not isinstance(key, TlsKey):
+        raise Invalid("a key for TLS is of the kind RSA, EC or Ed25519")
+    return key
 
 
 def _chain(pem: str) -> list[x509.Certificate]:
@@ -116,9 +120,8 @@ def _chain(pem: str) -> list[x509.Certificate]:
     return chain
 
 
-def _public(key: object) -> bytes:
-    encoded: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined]
-    return encoded
+def _public(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _names(leaf: x509.Certificate) -> set[str]:

@@ -95,6 +95,11 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
         yield Office(house, authority)
 
 
+async def certificates_forgotten(office: Office) -> None:
+    """As if there had never been one."""
+    await office.house.platform.db.call(certificates.remove, WWW)
+
+
 async def prove(house: House, text: str) -> None:
     assert isinstance(house.platform.world, FakeWorld)
     added = await add_domain(house.platform, house.app, house.ada, house.production, text)
@@ -269,8 +274,12 @@ async def test_one_that_is_uploaded_while_another_is_fetched_wins(office: Office
         await upload_certificate(house.platform, house.app, house.ada, WWW, own)
 
     office.authority.meanwhile = upload
-    await office.look()
-    assert (await office.kept()).uploaded and house.router.certificates[WWW] == (own.chain, own.key)
+    for refusal in ({}, {WWW: NotIssued("no")}):
+        office.authority.refuse = refusal
+        await certificates_forgotten(office)
+        await office.look()
+        assert (await office.kept()).uploaded
+        assert house.router.certificates[WWW] == (own.chain, own.key)
 
 
 async def test_one_that_does_not_fit_is_refused_and_changes_nothing(office: Office) -> None:

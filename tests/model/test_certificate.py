@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -101,10 +101,16 @@ def test_one_that_is_not_valid_yet_is_refused() -> None:
 
 def test_an_rsa_key_has_to_be_long_enough() -> None:
     weak = rsa.generate_private_key(65537, 1024)  # noqa: S505
-    with pytest.raises(Invalid, match="an RSA key of 1024 bits is too weak"):
+    with pytest.raises(Invalid, match="2048 to 4096 bits, this one 1024"):
         check_pair(WWW, Pair(made(weak, CA, WWW), key_pem(weak)), NOW)
     strong = rsa.generate_private_key(65537, 2048)
     check_pair(WWW, Pair(made(strong, CA, WWW), key_pem(strong)), NOW)
+
+
+def test_a_key_that_cannot_sign_for_tls_is_refused() -> None:
+    pem = x25519.X25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    with pytest.raises(Invalid, match="RSA, EC or Ed25519"):
+        check_pair(WWW, Pair(GOOD, pem.decode()), NOW)
 
 
 def test_a_wildcards_certificate_names_the_wildcard() -> None:
