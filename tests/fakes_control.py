@@ -80,11 +80,16 @@ class FakeWorld:
         self.txt: dict[str, list[str]] = {}
         self.names: dict[str, list[str]] = {}
         self.asked: list[str] = []
+        self.down = False
 
     async def texts(self, name: str) -> Sequence[str]:
+        if self.down:
+            raise Unavailable(f"the DNS does not tell about {name}")
         return self.txt.get(name, [])
 
     async def addresses(self, name: str) -> Sequence[str]:
+        if self.down:
+            raise Unavailable(f"the DNS does not tell about {name}")
         return self.names.get(name, [])
 
     async def says(self, address: str, host: str, path: str) -> str:

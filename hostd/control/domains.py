@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from hostd.control.access import Action, authorize
 from hostd.control.platform import Platform
-from hostd.errors import Conflict, HostdError, NotFound
+from hostd.errors import Conflict, HostdError, NotFound, Unavailable
 from hostd.model.app import App, Environment, User
 from hostd.model.certificate import Certificate
 from hostd.model.domain import PROOF_PATH, Domain, Record, host_of, new_token, wait_after
@@ -50,20 +50,19 @@ async def add_domain(
     authorize(actor, Action.MANAGE_DOMAINS, app)
     host = host_named(platform, text)
     claim = await platform.db.call(domains.create, app.id, environment.id, host, new_token(), platform.now())
-    return await _details(platform, await look_at(platform, claim))
+    return (await _details(platform, [await look_at(platform, claim)]))[0]
 
 
 async def domains_of(platform: Platform, app: App) -> Sequence[DomainDetails]:
     """The App's Domains, by name."""
-    found = await platform.db.read(domains.of_app, app.id)
-    return [await _details(platform, domain) for domain in found]
+    return await _details(platform, await platform.db.read(domains.of_app, app.id))
 
 
 async def check_domain(platform: Platform, app: App, actor: User, text: str) -> DomainDetails:
     """Look now whether the Domain is proved, and still leads here. Raises NotFound."""
     authorize(actor, Action.MANAGE_DOMAINS, app)
     domain = await platform.db.read(domains.by_host, app.id, host_named(platform, text))
-    return await _details(platform, await look_at(platform, domain))
+    return (await _details(platform, [await look_at(platform, domain)]))[0]
 
 
 async def remove_domain(platform: Platform, app: App, actor: User, text: str) -> None:
@@ -86,7 +85,10 @@ async def look_at(platform: Platform, domain: Domain) -> Domain:
     """What there is to see of `domain` now, stored; once it is proved it is routed. Raises NotFound if it is gone."""
     environment = await platform.db.read(environments.by_id, domain.environment_id)
     owner_id = (await platform.db.read(apps.by_id, domain.app_id)).owner_id
-    problem = await _problem(platform, domain, environment, owner_id)
+    try:
+        problem = await _problem(platform, domain, environment, owner_id)
+    except Unavailable as error:
+        problem = error.message
     async with platform.locks[_lock(domain.host)]:
         if domain.proved or problem:
             return await _note(platform, domain, problem)
@@ -146,13 +148,14 @@ async def _note(platform: Platform, domain: Domain, problem: str) -> Domain:
 
 async def _problem(platform: Platform, domain: Domain, environment: Environment, owner_id: int) -> str:
     """Why nothing shows that the name is the App's; "" if something does."""
-    if domain.token in await platform.world.texts(domain.proof_name):
+    world = platform.world
+    if domain.token in await world.texts(domain.proof_name):
         return ""
     missing = f"there is no TXT record {domain.proof_name} with the value {domain.token}"
     if domain.wildcard:
         return missing
-    found = await platform.world.addresses(domain.host)
-    ours = {*await platform.world.addresses(environment.host), *platform.world.own_addresses()}
+    found, theirs = await asyncio.gather(world.addresses(domain.host), world.addresses(environment.host))
+    ours = {*theirs, *world.own_addresses()}
     leads_here = [address for address in found if address in ours]
     if not leads_here:
         where = f"leads to {', '.join(sorted(found))}" if found else "has no address"
@@ -176,12 +179,27 @@ async def _answers(platform: Platform, domain: Domain, address: str) -> bool:
         await platform.router.answer(domain.host, path, None)
 
 
-async def _details(platform: Platform, domain: Domain) -> DomainDetails:
-    environment = await platform.db.read(environments.by_id, domain.environment_id)
-    addresses = await platform.world.addresses(environment.host) or platform.world.own_addresses()
-    records = domain.records(environment.host, addresses)
-    its = {each.host: each for each in await platform.db.read(certificates.of_app, domain.app_id)}
-    return DomainDetails(domain, environment, records, its.get(domain.host))
+async def _details(platform: Platform, found: Sequence[Domain]) -> Sequence[DomainDetails]:
+    known = {each.id: each for each in await platform.db.read(environments.every)}
+    certified = {each.host: each for each in await platform.db.read(certificates.every)}
+    hosts = sorted({known[domain.environment_id].host for domain in found})
+    leads = dict(
+        zip(hosts, await asyncio.gather(*(_addresses(platform, host) for host in hosts)), strict=True)
+    )
+    details = []
+    for domain in found:
+        environment = known[domain.environment_id]
+        records = domain.records(environment.host, leads[environment.host])
+        details.append(DomainDetails(domain, environment, records, certified.get(domain.host)))
+    return details
+
+
+async def _addresses(platform: Platform, host: str) -> Sequence[str]:
+    """Where `host` leads; this machine's own addresses if nobody can tell."""
+    with suppress(Unavailable):
+        if found := await platform.world.addresses(host):
+            return found
+    return platform.world.own_addresses()
 
 
 def _tomorrow(platform: Platform) -> datetime:

@@ -126,7 +126,7 @@ class Authority(Protocol):
 
 
 class World(Protocol):
-    """What the rest of the world says of a host name. None of these raises: what cannot be had is not there."""
+    """What the rest of the world says of a host name. Raises Unavailable where the DNS cannot be asked."""
 
     async def texts(self, name: str) -> Sequence[str]:
         """The TXT records at `name`."""

@@ -1,5 +1,6 @@
 """Asking the world: DNS through one resolver, and HTTP at an address that the caller has chosen, never at a name."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Sequence
@@ -7,11 +8,14 @@ from collections.abc import Sequence
 import dns.asyncresolver
 import dns.exception
 import dns.rdatatype
+import dns.resolver
 import httpx
 from dns.rdata import Rdata
 from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
+
+from hostd.errors import Unavailable
 
 PATIENCE = 5.0  # seconds
 ANSWER_LIMIT = 1024  # bytes
@@ -36,9 +40,10 @@ class World:
 
     async def addresses(self, name: str) -> Sequence[str]:
         """The IPv4 and IPv6 addresses of `name`, aliases followed."""
-        kinds = (dns.rdatatype.A, dns.rdatatype.AAAA)
-        found = [record for kind in kinds for record in await self._ask(name, kind)]
-        return [record.address for record in found if isinstance(record, A | AAAA)]
+        fours, sixes = await asyncio.gather(
+            self._ask(name, dns.rdatatype.A), self._ask(name, dns.rdatatype.AAAA)
+        )
+        return [record.address for record in (*fours, *sixes) if isinstance(record, A | AAAA)]
 
     async def says(self, address: str, host: str, path: str) -> str:
         """What the address answers as `host`. Nothing is followed, neither a redirect nor a proxy of ours."""
@@ -67,8 +72,12 @@ class World:
     async def _ask(self, name: str, kind: dns.rdatatype.RdataType) -> Sequence[Rdata]:
         try:
             return list(await self._made().resolve(f"{name}.", kind, lifetime=PATIENCE))
-        except (dns.exception.DNSException, OSError):
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return []
+        except (dns.exception.DNSException, OSError) as error:
+            raise Unavailable(
+                f"the DNS does not tell about {name}: {type(error).__name__}", hint="try again in a minute"
+            ) from error
 
     def _made(self) -> dns.asyncresolver.Resolver:
         """Anew each time: /etc/resolv.conf changes, and an answer must not be remembered."""

@@ -208,3 +208,15 @@ async def test_an_app_has_so_many_domains_and_no_more(house: House) -> None:
 async def test_names_of_hostd_are_refused(house: House) -> None:
     with pytest.raises(Invalid, match="hostd's own"):
         await add(house, "other.localhost")
+
+
+async def test_a_dns_that_does_not_answer_is_said_and_takes_nothing_away(house: House) -> None:
+    world(house).down = True
+    assert (await add(house)).domain.problem == f"the DNS does not tell about _hostd.{WWW}"
+    world(house).down = False
+    world(house).names[WWW] = [HERE]
+    assert (await check_domain(house.platform, house.app, house.ada, WWW)).domain.proved
+    world(house).down = True
+    checked = await check_domain(house.platform, house.app, house.ada, WWW)
+    assert checked.domain.proved and "does not tell" in checked.domain.problem
+    assert WWW in house.router.routes

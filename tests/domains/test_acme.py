@@ -16,6 +16,7 @@ from hostd.router.nginx import NginxRouter
 from tests.e2e.server import free_port
 from tests.names import Names, naming
 from tests.pebble import Pebble, issuing
+from tests.router.wire import Request, backend
 
 pytestmark = pytest.mark.router
 
@@ -146,6 +147,19 @@ async def test_an_authority_that_is_down_or_no_authority_is_said_to_be(place: Pa
     strange = AcmeAuthority(place / "acme", pebble.directory.replace("/dir", "/"), roots=pebble.ca)
     with pytest.raises(NotIssued, match="the authority"):
         await strange.issue(WWW, _answers_nothing)
+
+
+async def test_how_long_an_authority_wants_to_be_left_alone_is_told(place: Path) -> None:
+    body = '{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many certificates"}'
+
+    async def refuse(_: Request, writer: asyncio.StreamWriter) -> None:
+        head = "HTTP/1.1 429 No\r\nRetry-After: 3600\r\nContent-Type: application/problem+json\r\n"
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    async with backend(refuse) as endpoint:
+        with pytest.raises(NotIssued, match="too many certificates") as refused:
+            await AcmeAuthority(place / "acme", f"http://{endpoint}/dir").issue(WWW, _answers_nothing)
+    assert refused.value.wait == timedelta(hours=1)
 
 
 def program(place: Path, lines: str) -> Path:
