@@ -1,6 +1,7 @@
 """Certificates on disk, for the time when nginx starts without hostd. Keys are readable by root only."""
 
 import re
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ class Certificates:
         self._private = private
         self._directory = private / "certificates"
         self._base = base
+        self._changing = threading.Lock()  # several threads may bring one at once
 
     def prepare(self) -> None:
         """Make the directory, list what is there, and the pair that nginx wants but nobody is shown."""
@@ -38,18 +40,20 @@ class Certificates:
             files.replace(self._private / "nobody.key", key.encode(), mode=0o600)
 
     def keep(self, host: str, chain: str, key: str) -> None:
-        """Put the pair for `host` there. Raises Invalid for no host name."""
+        """Put the pair for `host` there. Raises Invalid for no host name, OSError."""
         if not _HOST.fullmatch(host):
             raise Invalid(f"{host!a} is not a host name")
-        files.replace(self._directory / f"{host}.key", key.encode(), mode=0o600)
-        files.replace(self._directory / f"{host}.crt", chain.encode(), mode=0o600)
-        self._list()
+        with self._changing:
+            files.replace(self._directory / f"{host}.key", key.encode(), mode=0o600)
+            files.replace(self._directory / f"{host}.crt", chain.encode(), mode=0o600)
+            self._list()
 
     def forget(self, host: str) -> None:
         """Remove the pair for `host`; nothing if it is not there."""
-        for suffix in ("crt", "key"):
-            (self._directory / f"{host}.{suffix}").unlink(missing_ok=True)
-        self._list()
+        with self._changing:
+            for suffix in ("crt", "key"):
+                (self._directory / f"{host}.{suffix}").unlink(missing_ok=True)
+            self._list()
 
     def hosts(self) -> Sequence[str]:
         """Those that have a pair, `*.ZONE` among them."""

@@ -134,7 +134,10 @@ class NginxRouter:
 
     async def use_certificate(self, host: str, chain_pem: str, key_pem: str) -> None:
         """Answer TLS clients that ask for `host` with this certificate, also after a restart."""
-        await asyncio.to_thread(self._certificates.keep, host, chain_pem, key_pem)
+        try:
+            await asyncio.to_thread(self._certificates.keep, host, chain_pem, key_pem)
+        except OSError as error:
+            raise Unavailable(f"the certificate for {host} cannot be written: {error.strerror}") from error
         await self._control.certificate(host, f"{chain_pem}\0{key_pem}")
 
     async def forget_certificate(self, host: str) -> None:

@@ -122,6 +122,16 @@ async def test_certificates_are_there_after_a_restart_and_an_operators_stands_fo
         await again.stop()
 
 
+async def test_many_may_come_at_once(secure: Secure) -> None:
+    pairs = {f"n{number}.example.com": self_signed(f"n{number}.example.com") for number in range(40)}
+    await asyncio.gather(
+        *(secure.router.use_certificate(host, chain, key) for host, (chain, key) in pairs.items())
+    )
+    assert set(await secure.router.certified()) == pairs.keys()
+    for host in ("n0.example.com", "n39.example.com"):
+        assert await secure.shown(host) == pairs[host][0]
+
+
 async def test_only_a_host_has_a_certificate(secure: Secure) -> None:
     for host in ("../x", "a/b", "", "*.", "**.example.com", "-a", "a.*.b"):
         with pytest.raises(Invalid):
