@@ -14,8 +14,8 @@ from hostd.build.lifecycle import Lifecycle
 from hostd.control import reconcile, runs
 from hostd.control.autoscale import Autoscaler
 from hostd.control.canary import end_canaries
-from hostd.control.cron import Scheduler
 from hostd.control.certificates import keep_certified
+from hostd.control.cron import Scheduler
 from hostd.control.deliveries import work_off_deliveries
 from hostd.control.domains import keep_looking
 from hostd.control.liveness import Liveness
