@@ -187,13 +187,8 @@ def storm(apps: list[Project]) -> None:
 def own_processes(server: Server) -> dict[str, list[psutil.Process]]:
     """hostd's own process, and nginx's master and workers."""
     assert server.process
-    directory = str(server.data / "data/router")
-    masters = [p for p in psutil.process_iter() if p.name() == "nginx" and directory in " ".join(p.cmdline())]
-    router = [each for master in masters for each in (master, *master.children())]
-    return {
-        "hostd": [psutil.Process(server.process.pid)],
-        "router": list({p.pid: p for p in router}.values()),
-    }
+    master = psutil.Process(int((server.data / "data/router/nginx.pid").read_text()))
+    return {"hostd": [psutil.Process(server.process.pid)], "router": [master, *master.children()]}
 
 
 def cpu_of(processes: dict[str, list[psutil.Process]]) -> float:
