@@ -16,6 +16,8 @@ import uvicorn
 
 from hostd import mounts
 from hostd.control import key_rotation
+from hostd.control.canary import end_canaries
+from hostd.control.platform import Platform
 from hostd.errors import Unavailable
 from hostd.http.app import create_app
 from hostd.http.terminal import FRAME_LIMIT
@@ -62,7 +64,17 @@ async def _serve(settings: Settings, say: Callable[[str], None]) -> None:
                 ws_ping_interval=None,  # a pong could not be told from what nobody reads yet; hostd.http.terminal beats
                 ws_per_message_deflate=False,
             )
-            await uvicorn.Server(config).serve([listener])
+            server = uvicorn.Server(config)
+            ending = asyncio.create_task(_end_canaries(server, house.platform))
+            await server.serve([listener])
+            await ending
+
+
+async def _end_canaries(server: uvicorn.Server, platform: Platform) -> None:
+    """As soon as hostd is asked to end: pushes that wait for a canary would hold it up, and not be told why."""
+    while not server.should_exit:  # noqa: ASYNC110 (uvicorn knows no event of ours)
+        await asyncio.sleep(0.5)
+    await end_canaries(platform)
 
 
 def _on_signals(do: Callable[[], object]) -> None:

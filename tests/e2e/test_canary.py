@@ -86,6 +86,21 @@ def test_somebody_at_another_terminal_may_end_it_either_way(project: Project) ->
     assert project.server.cli("canary", "--app", project.name, status=3)
 
 
+def test_when_hostd_is_asked_to_end_it_does_so_at_once_and_the_pusher_reads_why(project: Project) -> None:
+    project.deploy(app("old"))
+    pushing = started(project, with_canary("new", 600))
+    project.server.terminate()
+    try:
+        status, output = ended(pushing)
+        with load(project, at_once=4) as after:
+            wait_for(lambda: sum(after.values()) > 50, 30)
+    finally:
+        project.server.start()
+    assert status == 1
+    assert "! [remote rejected] main -> main (canary failed: hostd was stopped)" in output
+    assert set(after) == {"200 old"}
+
+
 def test_after_kill_9_in_the_middle_the_old_release_has_all_requests(project: Project) -> None:
     project.deploy(app("old"))
     pushing = started(project, with_canary("new", 600))
