@@ -53,6 +53,10 @@ async def rollback(
                 pauses.begin(connection, environment.id, Pause(actor.name, reason, platform.now()))
 
         live = await rollout(platform, environment, release, transcript, store)
+        config = await config_of(platform, environment)
+    if names := sorted({name for name, _ in config.items() ^ old.config.items()}):
+        transcript.detail(f"The config is that of {old.name}, with {', '.join(names)} as they were then")
+        transcript.detail("The next deploy or change of config has today's values: hostd config list")
     if pause:
         transcript.step(f"Deploys are paused; to resume: {how_to_resume(environment)}")
     return live

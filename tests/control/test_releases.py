@@ -48,6 +48,7 @@ async def test_a_rollback_brings_the_config_of_then(house: House) -> None:
     assert release.config == {}
     assert "A" not in house.keeper.instances[0].spec.env
     assert await config_of(house.platform, house.production) == {"A": "1"}
+    assert any("with A as they were then" in line for line in house.said.lines)
 
 
 async def test_there_is_nothing_to_go_back_to_before_the_second_release(house: House) -> None:
