@@ -90,9 +90,13 @@ async def look_at(platform: Platform, domain: Domain) -> Domain:
     except Unavailable as error:
         problem = error.message
     async with platform.locks[_lock(domain.host)]:
+        await platform.db.read(domains.by_host, domain.app_id, domain.host)  # or it is gone
+        if domain.proved:
+            await platform.router.publish([route_of_domain(domain, environment)])
         if domain.proved or problem:
             return await _note(platform, domain, problem)
-        proved = replace(domain, proved_at=platform.now(), problem="", next_try=_tomorrow(platform))
+        # Looked at again at once: by then a router that could not take the Route has it.
+        proved = replace(domain, proved_at=platform.now(), problem="", next_try=platform.now())
         try:
             await platform.db.call(domains.prove, proved, owner_id)
         except Conflict as error:

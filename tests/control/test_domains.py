@@ -14,7 +14,7 @@ from hostd.control.domains import (
     publish_domains,
     remove_domain,
 )
-from hostd.errors import Conflict, Invalid, LimitExceeded, NotFound
+from hostd.errors import Conflict, Invalid, LimitExceeded, NotFound, Unavailable
 from hostd.model.app import App, Environment, User
 from hostd.model.domain import DOMAINS_LIMIT
 from hostd.model.route import Route, ToHost
@@ -220,3 +220,16 @@ async def test_a_dns_that_does_not_answer_is_said_and_takes_nothing_away(house: 
     checked = await check_domain(house.platform, house.app, house.ada, WWW)
     assert checked.domain.proved and "does not tell" in checked.domain.problem
     assert WWW in house.router.routes
+
+
+async def test_a_route_that_could_not_be_published_is_published_by_the_next_look(house: House) -> None:
+    world(house).names[WWW] = [HERE]
+    house.router.refuse = "the router does not answer"
+    with pytest.raises(Unavailable):
+        await add(house)
+    house.router.refuse = ""
+    (due,) = await house.platform.db.read(domains.due, house.clock[0], 10)
+    assert due.proved and WWW not in house.router.routes
+    await look_at(house.platform, due)
+    assert WWW in house.router.routes
+    assert await house.platform.db.read(domains.due, house.clock[0], 10) == []
