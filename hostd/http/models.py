@@ -12,12 +12,12 @@ from hostd.control.previews import PreviewDetails
 from hostd.control.scale import QUANTITY_LIMIT
 from hostd.model.build import Build
 from hostd.model.instance import ProcessStatus
+from hostd.model.names import whole
 from hostd.model.preview import DAYS_LIMIT, PASSWORD_LONGEST, PreviewSettings
 
 
 def _whole(text: str) -> str:
-    """JSON can name half a character (a lone surrogate), which no file, header or database can hold."""
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+    if not whole(text):
         raise ValueError("there is half of a surrogate pair in it")
     return text
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hostd.errors import Invalid
-from hostd.model.names import shown
+from hostd.model.names import shown, whole
 
 FILE = "app.json"
 SIZE_LIMIT = 1024 * 1024  # bytes
@@ -31,7 +31,7 @@ def wanted_vars(data: bytes) -> Sequence[WantedVar]:
         document = json.loads(data.decode("utf-8-sig"))
     except json.JSONDecodeError as error:
         raise Invalid(f"{FILE}:{error.lineno}: it is not JSON: {error.msg}") from error
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of more than 4300 digits
         raise Invalid(f"{FILE} is not JSON in UTF-8") from error
     if not isinstance(document, dict):
         raise Invalid(f"{FILE} is not an object in braces")
@@ -60,4 +60,6 @@ def _text(name: str, entry: Mapping[str, Any], key: str) -> str | None:
     value = entry.get(key)
     if value is not None and not isinstance(value, str):
         raise Invalid(f"{FILE}: env {shown(name)}: {key} is a text in quotes")
+    if value and not whole(value):
+        raise Invalid(f"{FILE}: env {shown(name)}: {key} holds half of a surrogate pair")
     return value

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from hostd.errors import Invalid
-from hostd.model.names import shown
+from hostd.model.names import shown, whole
 
 VALUE_LIMIT = 64 * 1024  # bytes
 TOTAL_LIMIT = 512 * 1024  # bytes of all names and values of an Environment
@@ -113,7 +113,7 @@ def check_value(name: str, value: str) -> None:
     """Raises Invalid naming the variable and the rule; never the value, it may be a secret."""
     if "\0" in value:
         raise Invalid(f"the value of {name} holds a NUL byte", hint="encode it, for example as base64")
-    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+    if not whole(value):
         raise Invalid(f"the value of {name} is not UTF-8", hint="encode it, for example as base64")
     if len(value.encode()) > VALUE_LIMIT:
         raise Invalid(f"the value of {name} is too long (at most {VALUE_LIMIT // 1024} KiB)")

@@ -13,7 +13,7 @@ from typing import Any
 from cronsim import CronSim, CronSimError
 
 from hostd.errors import BuildFailed, Invalid
-from hostd.model.names import shown
+from hostd.model.names import shown, whole
 
 JOBS_LIMIT = 100
 COMMAND_LIMIT, SCHEDULE_LIMIT = 4096, 200  # characters
@@ -194,6 +194,8 @@ def _command(command: str) -> str:
         raise Invalid(f"the command is longer than {COMMAND_LIMIT} characters")
     if any(character < " " and character != "\t" for character in command) or "\x7f" in command:
         raise Invalid("the command is one line without control characters")
+    if not whole(command):
+        raise Invalid("the command holds half of a surrogate pair")
     return command.strip()
 
 

@@ -21,6 +21,7 @@ DOMAINS_LIMIT = 100  # of one App
 PROOF_PATH = "/.well-known/hostd-proof/"  # with a nonce behind it; the router answers with the Domain's token
 LONGEST = 253  # RFC 1035 section 2.3.4, as text
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=6)
 _NOT_PUBLIC = frozenset({"localhost", "local", "invalid", "onion"})  # RFC 6761, 6762 and 7686
 
@@ -100,6 +101,8 @@ def host_of(text: str, base: str, hostd_host: str) -> str:
         raise _refusal(text, "a host name has no port and is no IP address")
     star, name = ("*.", text[2:]) if text.startswith("*.") else ("", text)
     host = _ascii(text, name)
+    if _NUMBER.fullmatch(host.rpartition(".")[2]):  # as 127.0.0.0x1 is one (WHATWG URL, "ends in a number")
+        raise _refusal(text, "a host name is no IP address")
     if host in (base, hostd_host) or host.endswith(f".{base}"):
         raise _refusal(text, f"{hostd_host} and the names under {base} are hostd's own")
     if host.rpartition(".")[2] in _NOT_PUBLIC or "." not in host or _suffixes().is_public(host):
@@ -158,7 +161,7 @@ def _is_address(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        return text.rpartition(".")[2].isdigit()
+        return False
     return True
 
 

@@ -29,6 +29,12 @@ def check_process_type(name: str) -> str:
     return name
 
 
+def whole(text: str) -> bool:
+    """Whether all of `text` is characters. JSON can name half of one (a lone surrogate), which no file, header,
+    terminal or database can hold."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def shown(value: str) -> str:
     """A hostile string made fit for a message: quoted, escaped, cut at 80 characters."""
     return ascii(value if len(value) <= 80 else value[:79] + "~")

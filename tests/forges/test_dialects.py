@@ -96,6 +96,16 @@ def test_an_old_signature_is_refused() -> None:
         GITLAB.check(STANDARD, STANDARD_BODY, STANDARD_SECRET, NOW)
 
 
+@pytest.mark.parametrize("stamp", ["", "\xb2", "9" * 5000, "-1", "1e9"])
+def test_a_signed_time_that_is_none_is_refused(stamp: str) -> None:
+    signed = b"msg_1." + stamp.encode() + b"." + STANDARD_BODY
+    key = base64.b64decode(STANDARD_SECRET.removeprefix("whsec_"))
+    signature = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    headers = {"webhook-id": "msg_1", "webhook-timestamp": stamp, "webhook-signature": f"v1,{signature}"}
+    with pytest.raises(Unauthorized, match="too old"):
+        GITLAB.check(headers, STANDARD_BODY, STANDARD_SECRET, SIGNED_AT)
+
+
 def github(event: str, payload: Any) -> Event:
     return event_of(GITHUB, {"x-github-event": event}, json.dumps(payload).encode())
 

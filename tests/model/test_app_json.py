@@ -34,6 +34,8 @@ def test_an_app_json_without_variables_wants_none(text: bytes) -> None:
         (b'{"env": []}', "env is not an object"),
         (b'{"env": {"A": 1}}', "env 'A': a text, or an object"),
         (b'{"env": {"A": {"value": 1}}}', "env 'A': value is a text"),
+        (b'{"env": {"A": {"description": "\\ud800"}}}', "description holds half of a surrogate pair"),
+        (b'{"env": {"A": ' + b"1" * 5000 + b"}}", "app.json is not JSON"),
         (b'{"env": {"A": {"required": "no"}}}', "env 'A': required is true or false"),
         (b'{"env": {"A": {"generator": "uuid"}}}', "env 'A': the only generator is secret"),
         (b" " * (1024 * 1024 + 1), "app.json is too large"),

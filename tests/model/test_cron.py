@@ -127,6 +127,7 @@ def test_two_jobs_of_one_name_are_refused_and_those_without_get_names_of_their_o
         (b"{", "it is not JSON"), (b"\xff", "not JSON in UTF-8"), (b'{"cron": {}}', "cron is a list"),
         (b'{"cron": ["a"]}', "cron is a list"),
         (b'{"cron": [{"schedule": "* * 31 2 *", "command": "x"}]}', "never fires"),
+        (b'{"cron": [{"schedule": "@daily", "command": "\\ud800"}]}', "half of a surrogate pair"),
     ],
 )  # fmt: skip
 def test_an_app_json_that_makes_no_sense_is_refused(text: bytes, message: str) -> None:

@@ -42,6 +42,8 @@ def test_a_domain_is_kept_as_the_dns_has_it(text: str, host: str) -> None:
         ("[::1]", "no port and is no IP address"),
         ("::1", "no IP address"),
         ("1.2.3", "no IP address"),
+        ("0x7f.0x1", "no IP address"),
+        ("8\u30028\u30028\u30028", "no IP address"),
         ("com", "no domain that anybody can own"),
         ("*.com", "no domain that anybody can own"),
         ("co.uk", "no domain that anybody can own"),
