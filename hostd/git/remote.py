@@ -48,7 +48,8 @@ async def fetch(remote: Remote, ref: str, scratch: Path) -> str | None:
     asked = git(*words, "--", remote.url, f"+{ref}:{_FETCHED}", env=env)
     try:
         async with asyncio.timeout(FETCH_LIMIT):
-            result = await command.run(replace(asked, file_bytes=PACK_LIMIT))
+            # Only the end of what it prints is kept: most of it is the other side's own words, without end if it likes.
+            result = await command.run(replace(asked, file_bytes=PACK_LIMIT), on_line=lambda _: None)
     except TimeoutError as error:
         raise LimitExceeded(f"fetching from {remote.url} took longer than {FETCH_LIMIT:.0f} s") from error
     if result.status == 0:

@@ -1,11 +1,14 @@
 """Fetching from elsewhere: from where it was said and nowhere else, within limits, and checked like any push."""
 
+import asyncio
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from hostd import command
+from hostd.command import KEPT_LINES, Command, Result
 from hostd.errors import HostdError, Invalid, LimitExceeded, NotFound, Unavailable
 from hostd.git import remote
 from hostd.git.config import environment
@@ -68,6 +71,45 @@ async def test_what_is_too_large_is_not_taken(
     monkeypatch.setattr(remote, "PACK_LIMIT", 500)
     with pytest.raises(LimitExceeded, match="is larger than"):
         await remote.fetch(Remote(forge.repository, HERE, ""), MAIN, scratch)
+
+
+def packet(data: bytes) -> bytes:
+    return b"%04x%s" % (len(data) + 4, data)
+
+
+async def test_what_the_other_side_says_without_end_is_not_kept(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/x-git-upload-pack-%s\r\n\r\n"
+    refs = packet(b"1" * 40 + b" refs/heads/main\0side-band-64k\n")
+    said = packet(b"NAK\n") + packet(b"\2" + b"and so on\n" * 100) * 100
+
+    async def chatter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        if asked.startswith(b"GET"):
+            writer.write(
+                head % b"advertisement" + packet(b"# service=git-upload-pack\n") + b"0000" + refs + b"0000"
+            )
+        else:
+            writer.write(head % b"result" + said)
+        await writer.drain()
+        writer.close()
+
+    kept: list[Result] = []
+    run = command.run
+
+    async def watched(asked: Command, on_line: Callable[[str], None] | None = None) -> Result:
+        kept.append(await run(asked, on_line))
+        return kept[-1]
+
+    monkeypatch.setattr(command, "run", watched)
+    server = await asyncio.start_server(chatter, HERE)
+    async with server:
+        url = f"http://{HERE}:{server.sockets[0].getsockname()[1]}/me/shop.git"
+        with pytest.raises(HostdError):
+            await remote.fetch(Remote(url, HERE, ""), MAIN, scratch)
+    assert "and so on" in kept[0].output
+    assert len(kept[0].output.splitlines()) <= KEPT_LINES
 
 
 @pytest.mark.parametrize("url", ["file:///etc", "ext::sh -c id", "git://127.0.0.1/x"])
