@@ -99,7 +99,7 @@ async def spawn(
     stderr: int = DEVNULL,
     pass_fds: Sequence[int] = (),
 ) -> asyncio.subprocess.Process:
-    """Start a child in a session of its own. Raises Unavailable if the program is not installed."""
+    """Start a child in a session of its own. Raises Unavailable if the program is not installed or cannot be run."""
     try:
         process = await asyncio.create_subprocess_exec(
             *command.argv,
@@ -115,6 +115,8 @@ async def spawn(
         raise Unavailable(f"{command.argv[0]} is not installed", hint="run: hostd doctor") from error
     except PermissionError as error:
         raise Unavailable(f"{command.argv[0]} may not be run", hint="run: hostd doctor") from error
+    except OSError as error:  # an argument may be too long for the kernel, or too many processes there
+        raise Unavailable(f"{command.argv[0]} could not be started: {error.strerror}") from error
     _bound(process.pid, resource.RLIMIT_AS, command.memory)
     _bound(process.pid, resource.RLIMIT_CPU, command.cpu_seconds)
     _bound(process.pid, resource.RLIMIT_FSIZE, command.file_bytes)

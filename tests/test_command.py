@@ -49,3 +49,8 @@ async def test_a_run_that_is_cancelled_in_a_flood_of_output_ends() -> None:
     async with asyncio.timeout(10):
         await asyncio.gather(running, return_exceptions=True)
     assert running.cancelled()
+
+
+async def test_what_the_kernel_does_not_take_is_said() -> None:
+    with pytest.raises(Unavailable, match="true could not be started: Argument list too long"):
+        await command.run(Command(("true", "x" * 200_000), ENV))

@@ -57,8 +57,9 @@ async def sit_at(
     run, release = await _create(platform, environment, actor, wanted, attached=True)
     ended = KILLED
     try:
-        await platform.db.call(runs.begin, run.id, release.number, platform.now())
         await begun(run)
+        if not await platform.db.call(runs.begin, run.id, release.number, platform.now()):
+            raise NotFound(f"{run.name} was stopped, or its app destroyed, before it began")
         task = _task(platform, environment, run, release, wanted)
         talking = asyncio.create_task(platform.engine.converse(task, console))
         platform.following[run.id] = Following(run, release, talking)

@@ -12,7 +12,7 @@ from hostd.model.image import Image, ProcessType
 from hostd.model.instance import Exit
 from hostd.model.names import shown
 
-LINE_LIMIT = 32 * 1024  # characters of a command
+LINE_LIMIT = 32 * 1024  # bytes of a command, and of a variable
 ENV_LIMIT = 100  # variables
 OUTPUT_KEPT = 64 * 1024  # bytes of the end of what a Run printed
 RUN = "run"
@@ -101,8 +101,8 @@ def check_line(line: str) -> str:
     """`line`, if bash can be given it. Raises Invalid."""
     if "\0" in line:
         raise Invalid("the command holds a NUL character")
-    if len(line) > LINE_LIMIT:
-        raise Invalid(f"the command is longer than {LINE_LIMIT} characters")
+    if len(line.encode()) > LINE_LIMIT:
+        raise Invalid(f"the command is longer than {LINE_LIMIT} bytes")
     return line
 
 
@@ -117,10 +117,8 @@ def check_env(env: Mapping[str, str]) -> None:
             )
         if name in _RESERVED or name.startswith("HOSTD_"):
             raise Invalid(f"{name} is reserved: hostd or the system sets it")
-        if "\0" in value or len(value) > LINE_LIMIT:
-            raise Invalid(
-                f"the value of {name} is longer than {LINE_LIMIT} characters or holds a NUL character"
-            )
+        if "\0" in value or len(value.encode()) > LINE_LIMIT:
+            raise Invalid(f"the value of {name} is longer than {LINE_LIMIT} bytes or holds a NUL character")
 
 
 def kept_output(lines: Sequence[str]) -> str:

@@ -102,6 +102,7 @@ async def test_nothing_runs_before_the_first_push_or_of_a_release_that_is_not_th
 @pytest.mark.parametrize(
     ("env", "words"),
     [
+        ({"A": "\U0001f600" * 8193}, "longer than 32768 bytes"),
         ({"1A": ""}, "not a name"), ({"HOSTD_X": ""}, "reserved"), ({"PORT": "1"}, "reserved"),
         ({"A": "\0"}, "NUL"), ({f"A{i}": "" for i in range(101)}, "more than 100"),
     ],
@@ -177,6 +178,20 @@ async def test_destroying_the_app_ends_its_runs(house: House) -> None:
     with pytest.raises(Conflict):
         await sitting
     assert house.engine.running == []
+    assert not house.platform.following
+
+
+async def test_nothing_runs_of_an_app_that_is_destroyed_while_a_run_begins(house: House) -> None:
+    await house.deploy()
+    person = Person()
+
+    async def destroyed(run: Run) -> None:
+        await destroy_app(house.platform, house.app, house.ada, "shop")
+
+    person.told = destroyed  # type: ignore[method-assign]
+    with pytest.raises(NotFound):
+        await sit(house, person, "exit 0")
+    assert house.engine.tasks == []
     assert not house.platform.following
 
 
