@@ -48,29 +48,32 @@ class Scheduler:
     async def run(self) -> None:
         """Look for what is due, for ever."""
         while True:
-            try:
-                await self.look()
-            except HostdError as error:
-                _log.warning("looking for cron jobs failed: %s", error.message)
-            except Exception:  # noqa: BLE001 (a bug met once must not end the looking for good)
-                _log.exception("looking for cron jobs failed")
+            await self.look()
             await asyncio.sleep(LOOK_EVERY)
 
     async def look(self) -> None:
-        """Once."""
+        """Once. What is wrong with one App's jobs does not keep those of others from running."""
         now = self._platform.now()
         for keeper in list(self._platform.keepers.values()):
-            environment, release = keeper.environment, keeper.release
-            if environment.preview:
+            if keeper.environment.preview:
                 continue
-            jobs = jobs_in(release.image.labels)
-            if self._settled.get(environment.id) != release.id:
-                await self._settle(keeper, jobs, now)
-            for job in jobs:
-                due = self._due[environment.id, job.name]
-                if due and due <= now:
-                    self._due[environment.id, job.name] = job.next_after(now)
-                    await self._fire(environment, release, job, due, now)
+            try:
+                await self._look_at(keeper, now)
+            except HostdError as error:
+                _log.warning("cron jobs of %s failed: %s", keeper.environment.label, error.message)
+            except Exception:  # noqa: BLE001 (a bug met once must not end the looking for good)
+                _log.exception("cron jobs of %s failed", keeper.environment.label)
+
+    async def _look_at(self, keeper: Keeper, now: datetime) -> None:
+        environment, release = keeper.environment, keeper.release
+        jobs = jobs_in(release.image.labels)
+        if self._settled.get(environment.id) != release.id:
+            await self._settle(keeper, jobs, now)
+        for job in jobs:
+            due = self._due[environment.id, job.name]
+            if due and due <= now:
+                self._due[environment.id, job.name] = job.next_after(now)
+                await self._fire(environment, release, job, due, now)
 
     async def _settle(self, keeper: Keeper, jobs: Sequence[CronJob], now: datetime) -> None:
         environment = keeper.environment
@@ -86,10 +89,10 @@ class Scheduler:
     ) -> None:
         run = await self._platform.db.call(cron.claim, environment.id, job, release.number, due, now)
         if run:
-            await _begin(self._platform, environment, release, job, run)
+            _begin(self._platform, environment, release, job, run)
             return
         before = await self._platform.db.read(runs.unfinished, environment.id, job.name)
-        if before and job.overlap is Overlap.SKIP:
+        if job.blocked_by(len(before)):
             line = f"skipped what is due at {due:%Y-%m-%dT%H:%MZ}: {before[0].name} has not ended"
             at = now.timestamp()
             self._platform.note(LogLine(at, environment.label, "hostd", process_of(job.name), "", line))
@@ -110,20 +113,21 @@ async def jobs_of(platform: Platform, environment: Environment) -> Sequence[JobS
 
 
 async def run_job(platform: Platform, app: App, environment: Environment, actor: User, name: str) -> Run:
-    """Run a job now, in what is live. Raises NotFound, and Conflict if it skips and its Run before has not ended."""
+    """Run a job now, in what is live. Raises NotFound, and Conflict if it skips and its Run before has not ended, or
+    too many of them."""
     authorize(actor, Action.RUN, app)
     release = await _live(platform, environment)
     job = next((job for job in jobs_in(release.image.labels) if job.name == name), None) if release else None
     if release is None or job is None:
         raise NotFound(f"there is no cron job {shown(name)}", hint="which there are: hostd cron")
     before = await platform.db.read(runs.unfinished, environment.id, name)
-    if before and job.overlap is Overlap.SKIP:
+    if job.blocked_by(len(before)):
         raise Conflict(f"{before[0].name} has not ended", hint=f"end it: hostd runs stop {before[0].id}")
     seconds, now = job.timeout_seconds, platform.now()
     run = await platform.db.call(
         runs.create, environment.id, name, job.command, actor.name, release.number, seconds, now
     )
-    await _begin(platform, environment, release, job, run)
+    _begin(platform, environment, release, job, run)
     return run
 
 
@@ -139,14 +143,17 @@ async def pause_job(
     await platform.db.call(cron.pause, environment.id, name, paused, platform.now())
 
 
-async def _begin(
-    platform: Platform, environment: Environment, release: Release, job: CronJob, run: Run
-) -> None:
-    if job.overlap is Overlap.REPLACE:
-        for before in await platform.db.read(runs.unfinished, environment.id, job.name):
-            if before.id != run.id:
-                await end_run(platform, environment, before)
-    follow(platform, run, release, work_off(platform, environment, run, release))
+def _begin(platform: Platform, environment: Environment, release: Release, job: CronJob, run: Run) -> None:
+    work = _take_place if job.overlap is Overlap.REPLACE else work_off
+    follow(platform, run, release, work(platform, environment, run, release))
+
+
+async def _take_place(platform: Platform, environment: Environment, run: Run, release: Release) -> None:
+    """End those before it, which may take their time; nobody else has to wait for that."""
+    for before in await platform.db.read(runs.unfinished, environment.id, run.job):
+        if before.id < run.id:
+            await end_run(platform, environment, before)
+    await work_off(platform, environment, run, release)
 
 
 async def _live(platform: Platform, environment: Environment) -> Release | None:

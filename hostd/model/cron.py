@@ -16,6 +16,7 @@ from hostd.errors import BuildFailed, Invalid
 from hostd.model.names import shown, whole
 
 JOBS_LIMIT = 100
+UNFINISHED_LIMIT = 10  # Runs of one job, waiting and running, where they may overlap
 COMMAND_LIMIT, SCHEDULE_LIMIT = 4096, 200  # characters
 TIMEOUT, LONGEST = 3600, 24 * 3600  # seconds
 LABEL = "hostd.cron"  # of an Image
@@ -68,6 +69,10 @@ class CronJob:
         local = moment.astimezone(zoneinfo.ZoneInfo(self.timezone))
         found: datetime | None = next(CronSim(_expression(self.schedule), local), None)
         return found.astimezone(UTC) if found else None
+
+    def blocked_by(self, unfinished: int) -> bool:
+        """Whether no further Run of it begins while so many have not ended."""
+        return unfinished >= (1 if self.overlap is Overlap.SKIP else UNFINISHED_LIMIT)
 
     @property
     def when(self) -> str:

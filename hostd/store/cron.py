@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, select
 
 from hostd.errors import NotFound
-from hostd.model.cron import CronJob, Overlap
+from hostd.model.cron import CronJob
 from hostd.model.run import Run
 from hostd.store import runs
 from hostd.store.tables import cron_jobs
@@ -59,7 +59,7 @@ def claim(
     )
     if connection.execute(count).rowcount == 0:
         return None
-    if job.overlap is Overlap.SKIP and runs.unfinished(connection, environment_id, job.name):
+    if job.blocked_by(len(runs.unfinished(connection, environment_id, job.name))):
         return None
     seconds = job.timeout_seconds
     return runs.create(

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hostd.control.apps import destroy_app
+from hostd.control.apps import create_app, destroy_app, production_of
 from hostd.control.cron import Scheduler, jobs_of, pause_job, run_job
-from hostd.control.runs import adopt_runs, unfollow
+from hostd.control.runs import GRACE, adopt_runs, unfollow
 from hostd.errors import Conflict, NotFound
-from hostd.model.cron import LABEL, CronJob, Overlap, to_label
+from hostd.model.cron import LABEL, UNFINISHED_LIMIT, CronJob, Overlap, to_label
 from hostd.model.image import Image
 from hostd.model.instance import Exit
 from hostd.model.run import Run, RunState
@@ -117,6 +117,43 @@ async def test_what_runs_yet_is_skipped_joined_or_replaced(at_half_past: House) 
     running, ended = RunState.RUNNING, RunState.ENDED
     assert states == {"skip": [running], "allow": [running, running], "replace": [ended, running]}
     assert any("skipped" in line.text for line in house.logged if line.process == "cron.skip")
+
+
+async def test_runs_that_may_overlap_do_not_pile_up_without_end(at_half_past: House) -> None:
+    house, scheduler = at_half_past, Scheduler(at_half_past.platform)
+    await house.deploy(with_jobs(job("sleep 600", overlap=Overlap.ALLOW)))
+    await scheduler.look()
+    for _ in range(UNFINISHED_LIMIT + 3):
+        await pass_time(house, scheduler, hours=1)
+    assert len(await history(house)) == UNFINISHED_LIMIT
+    assert any("skipped" in line.text for line in house.logged)
+    with pytest.raises(Conflict, match="has not ended"):
+        await run_job(house.platform, house.app, house.production, house.ada, "report")
+
+
+async def test_a_run_that_does_not_want_to_end_keeps_no_other_job_waiting(at_half_past: House) -> None:
+    house, scheduler = at_half_past, Scheduler(at_half_past.platform)
+    stubborn = job("trap '' TERM; sleep 600", overlap=Overlap.REPLACE)
+    await house.deploy(with_jobs(stubborn, job(name="other")))
+    await scheduler.look()
+    await pass_time(house, scheduler, hours=1)
+    await until(lambda: "cron.report-v1" in house.running)
+    async with asyncio.timeout(GRACE / 2):
+        await pass_time(house, scheduler, hours=1)
+    assert [f"{run.due_at:%H}" for run in await history(house, "other")] == ["10", "11"]
+
+
+async def test_what_is_wrong_with_one_apps_jobs_does_not_keep_anothers_from_running(
+    at_half_past: House,
+) -> None:
+    house, scheduler = at_half_past, Scheduler(at_half_past.platform)
+    await house.deploy(image_of({LABEL: "["}))
+    other = await create_app(house.platform, house.ada, "other")
+    theirs = replace(house, app=other, production=await production_of(house.platform, other))
+    await theirs.deploy(with_jobs(job()))
+    await scheduler.look()
+    await pass_time(theirs, scheduler, hours=1)
+    assert len(await history(theirs)) == 1
 
 
 async def test_a_deploy_leaves_a_job_alone_and_the_next_runs_in_the_new_release(at_half_past: House) -> None:
