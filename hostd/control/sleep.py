@@ -86,7 +86,10 @@ class Sleeper:
                 steps.append(self._rest(keeper, slept))
         for former in self._platform.formers.values():
             idle = self._idle(former)
-            if idle >= formers.IDLE and not former.changing:
+            busy = (
+                former.changing or self._platform.lock(former.environment).locked()
+            )  # a build takes minutes
+            if idle >= formers.IDLE and not busy:
                 steps.append(self._rest_former(former, idle))
         await asyncio.gather(*steps)
         self._forget()

@@ -187,6 +187,16 @@ async def test_a_visitor_wakes_a_former_release_and_it_sleeps_and_stops_again(ho
     assert await clock.sleeper.wake("shop.localhost") == "ok"
 
 
+async def test_a_former_release_of_one_who_deploys_for_long_keeps_nobody_awake(house: House) -> None:
+    await two_without_memory(house)
+    clock = Clock(house)
+    assert await clock.sleeper.wake(host(1)) == "ok"
+    await house.settled()
+    async with house.platform.lock(house.production), asyncio.timeout(2):
+        await clock.later(formers.IDLE)
+    assert house.kept_frozen == []
+
+
 async def test_a_former_release_that_keeps_crashing_is_given_up(house: House) -> None:
     await two_without_memory(house)
     clock = Clock(house)
