@@ -3,6 +3,8 @@ lead it into the operator's own network."""
 
 import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
@@ -12,14 +14,20 @@ from hostd.model.names import shown
 # IPv6 that stands for an IPv4 address elsewhere: NAT64 (RFC 6052), 6to4, Teredo.
 _TRANSLATED = tuple(IPv6Network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
 
+PATIENCE = 10.0  # seconds
+# Whoever chooses the host chooses how long its name server is silent: the threads for all else are not for that.
+_lookups = ThreadPoolExecutor(8, thread_name_prefix="forge-lookup")
+
 
 async def address_of(url: str, *, private: bool) -> str:
     """The address to connect to for `url`. Raises Unavailable if it has none, Invalid for one that is not public,
     unless `private` ones are allowed."""
     parts = urlsplit(url)
     host = parts.hostname or ""
+    look_up = partial(socket.getaddrinfo, host, parts.port or 443, type=socket.SOCK_STREAM)
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, parts.port or 443, type=socket.SOCK_STREAM)
+        async with asyncio.timeout(PATIENCE):
+            found = await asyncio.get_running_loop().run_in_executor(_lookups, look_up)
     except (OSError, UnicodeError) as error:
         raise Unavailable(f"the host {shown(host)} is not known", hint="check the URL") from error
     addresses = [str(item[4][0]) for item in found]

@@ -1,8 +1,13 @@
 """Where hostd connects on a tenant's word, and where not."""
 
+import asyncio
+import socket
+import threading
+
 import pytest
 
 from hostd.errors import Invalid, Unavailable
+from hostd.forges import addresses
 from hostd.forges.addresses import address_of, public
 
 
@@ -57,6 +62,21 @@ async def test_no_spelling_of_this_machine_is_connected_to(url: str) -> None:
     with pytest.raises(Invalid, match="is at a private address"):
         await address_of(url, private=False)
     assert await address_of(url, private=True)
+
+
+async def test_a_silent_name_server_holds_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers.wait(20))
+    monkeypatch.setattr(addresses, "PATIENCE", 0.2)
+    asked = [address_of("https://silent.example/me/shop", private=False) for _ in range(50)]
+    waiting = asyncio.gather(*asked, return_exceptions=True)
+    try:
+        await asyncio.sleep(0)
+        async with asyncio.timeout(2):
+            await asyncio.to_thread(int)
+            assert {type(each) for each in await waiting} == {Unavailable}
+    finally:
+        answers.set()
 
 
 async def test_a_host_that_is_not_there_is_said() -> None:
