@@ -3,6 +3,7 @@
 A Reader also sees what a push has in quarantine. Close it: it holds packs mapped.
 """
 
+import itertools
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +21,7 @@ from dulwich.walk import Walker
 from hostd.errors import LimitExceeded
 
 CHANGES_LIMIT = 100_000  # directories included
+STEPS_LIMIT = 2000  # from commit to parent, to find out what lies between two
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +98,25 @@ class Reader:
     def commits(self, new: str, old: str, limit: int) -> Sequence[tuple[str, str]]:
         """Ids and summaries of what is in `new` and not in `old` ("": `new` itself), newest first, `limit` at most.
 
-        What the repository lacks is left out: it may have been pushed from a shallow clone, or be collected.
+        What the repository lacks is left out: it may have been pushed from a shallow clone, or be collected. So is
+        what is more than STEPS_LIMIT steps back: all of a long history takes minutes.
         """
         if (old and self.kind(old) is None) or self.kind(new) is None:
             old = ""
         excluded = [ObjectID(old.encode())] if old else []
         found: list[tuple[str, str]] = []
+        steps = itertools.count(1)
+
+        def parents(commit: Commit) -> list[ObjectID]:
+            return commit.parents if next(steps) <= STEPS_LIMIT else []
+
         with suppress(MissingCommitError):
             walker = Walker(
-                self.objects, [ObjectID(new.encode())], exclude=excluded, max_entries=limit if old else 1
+                self.objects,
+                [ObjectID(new.encode())],
+                exclude=excluded,
+                max_entries=limit if old else 1,
+                get_parents=parents,
             )
             for entry in walker:
                 commit = str(entry.commit.id, "ascii")

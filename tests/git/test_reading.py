@@ -1,3 +1,6 @@
+import pytest
+
+from hostd.git import reading
 from hostd.git.reading import Reader
 from tests.git.conftest import Clone
 
@@ -20,3 +23,15 @@ def test_what_the_repository_lacks_is_left_out(clone: Clone) -> None:
     with Reader(clone.repositories.path(clone.app)) as reader:
         assert reader.commits(commit, "c" * 40, 50) == [(commit, "a commit")]
         assert reader.commits("c" * 40, commit, 50) == []
+
+
+def test_a_long_history_is_not_walked_to_its_end(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    for number in range(30):
+        clone.write("file", str(number))
+        made.append(clone.commit())
+    monkeypatch.setattr(reading, "STEPS_LIMIT", 8)
+    with Reader(clone.repositories.path(clone.app)) as reader:
+        found = [commit for commit, _ in reader.commits(made[29], made[0], 50)]
+    assert found == list(reversed(made))[: len(found)]
+    assert 4 <= len(found) <= 10
