@@ -103,6 +103,9 @@ async def _hold_all(platform: Platform, app: App, held: AsyncExitStack) -> None:
         if labels <= holds:
             return
         await held.aclose()
+        for environment in its_environments:
+            if canary := platform.canaries.get(environment.id):
+                canary.decide("the app is destroyed")  # else its turn comes in half an hour
         await hold(platform, labels, held)
         holds = labels
 

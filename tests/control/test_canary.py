@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from hostd.control.apps import destroy_app
 from hostd.control.canary import canary_of, end_canaries, end_canary
 from hostd.control.scale import scale
 from hostd.errors import CanaryFailed, HostdError, Invalid, NotFound, Unavailable
@@ -52,6 +53,16 @@ async def failure(task: asyncio.Task[Transcript]) -> str:
     with pytest.raises(CanaryFailed) as caught:
         await task
     return caught.value.message
+
+
+async def test_destroying_the_app_does_not_wait_for_its_canary(house: House) -> None:
+    await house.push()
+    house.builder.image = image_of(dict(RULE.labels), web="serve 200")
+    async with pushing(house) as task:
+        async with asyncio.timeout(5):
+            await destroy_app(house.platform, house.app, house.ada, "shop")
+        assert "the app is destroyed" in await failure(task)
+    assert house.engine.running == []
 
 
 async def test_a_canary_that_stands_its_time_goes_live(house: House) -> None:
