@@ -41,7 +41,7 @@ class GroupDetails:
 
 
 async def create_group(platform: Platform, actor: User, name: str) -> ConfigGroup:
-    """A new, empty ConfigGroup of `actor`'s. Raises Invalid, Conflict."""
+    """A new, empty ConfigGroup of `actor`'s. Raises Invalid, Conflict, LimitExceeded."""
     authorize(actor, Action.MANAGE_GROUPS)
     check_group_name(name)
     return await platform.db.call(config_groups.create, name, actor.id, platform.now())

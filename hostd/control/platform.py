@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hostd.control.keeper import Keeper
     from hostd.control.runs import Following
 
+FETCHES = 4  # from forges at once for each User
 APP_JOBS = 4  # cron jobs of one App that run at once
 _log = logging.getLogger(__name__)
 
@@ -240,6 +241,9 @@ class Platform:
     jobs: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))  # of cron, at once
     app_jobs: dict[int, asyncio.Semaphore] = field(
         default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(APP_JOBS))
+    )
+    fetches: dict[int, asyncio.Semaphore] = field(  # by the id of a User
+        default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(FETCHES))
     )
     following: dict[int, "Following"] = field(default_factory=dict)  # by the id of a Run
 

@@ -74,7 +74,8 @@ async def pull(
     source = await remote_of(platform, wanted.forge)
     async with platform.repositories.scratch(wanted.app) as scratch:
         transcript.step(f"Fetching {wanted.branch} from {wanted.forge.repository}")
-        commit = await remote.fetch(source, wanted.ref, scratch)
+        async with platform.fetches[wanted.user.id]:
+            commit = await remote.fetch(source, wanted.ref, scratch)
         if commit is None:
             return await _remove(platform, wanted, scratch, transcript)
         if wanted.expected and commit != wanted.expected:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hostd.errors import HostdError
 from hostd.model.names import shown
 
-UNSAID = ("value", "password")  # fields that may hold a secret: their content is never repeated
+UNSAID = ("value", "password", "token")  # fields that may hold a secret: their content is never repeated
 _log = logging.getLogger(__name__)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hostd.errors import Invalid
 from hostd.model.names import shown
 
+GROUPS_LIMIT = 100  # of one User
 RULE = "2 to 40 of a-z, 0-9 and -, beginning with a letter, ending with a letter or digit"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
 

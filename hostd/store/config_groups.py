@@ -6,16 +6,18 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select
 
-from hostd.errors import Conflict, NotFound
+from hostd.errors import Conflict, LimitExceeded, NotFound
 from hostd.model.app import Environment
-from hostd.model.config_group import ConfigGroup
+from hostd.model.config_group import GROUPS_LIMIT, ConfigGroup
 from hostd.store import environments
 from hostd.store.tables import config_group_attachments as attachments
 from hostd.store.tables import config_group_vars, config_groups
 
 
 def create(connection: Connection, name: str, owner_id: int, now: datetime) -> ConfigGroup:
-    """A new ConfigGroup. Raises Conflict for a name in use."""
+    """A new ConfigGroup. Raises Conflict for a name in use, LimitExceeded past GROUPS_LIMIT."""
+    if len(list_of(connection, owner_id)) >= GROUPS_LIMIT:
+        raise LimitExceeded(f"at most {GROUPS_LIMIT} config groups", hint="hostd groups destroy NAME")
     if connection.scalar(select(config_groups.c.id).where(config_groups.c.name == name)) is not None:
         raise Conflict(f"the name {name} is not available", hint="choose another name")
     connection.execute(config_groups.insert().values(name=name, owner_id=owner_id, created_at=now))

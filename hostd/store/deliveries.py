@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, select
 
-from hostd.errors import Conflict, NotFound
+from hostd.errors import Conflict, NotFound, RateLimited
 from hostd.model.forge import Delivery, DeliveryState, Event, What
 from hostd.store.tables import deliveries, forges
 
 DEDUPE = timedelta(days=7)  # GitHub sends again for 3
 KEPT = 1000  # of each Forge, beyond DEDUPE
+MOST = 20_000  # of each Forge in any case: whoever has its secret can send without end
+OPEN_LIMIT = 1000  # of each Forge that are queued, and as many that wait for approval
 _WORK = (DeliveryState.WAITING, DeliveryState.QUEUED, DeliveryState.BUILDING)
 
 
@@ -29,12 +31,14 @@ def create(
 ) -> Delivery | None:
     """A new Delivery; None if the Forge has delivered `key` before.
 
-    A fork's pull request that changed takes the place of those before it that still wait for approval.
+    A fork's pull request that changed takes the place of those before it that still wait for approval. Raises
+    RateLimited while OPEN_LIMIT others have not had their turn.
     """
     if connection.scalar(select(deliveries.c.id).where(_of(forge_id), deliveries.c.key == key)) is not None:
         return None
     if event.what in (What.FORK, What.FORK_CLOSED):
         _end_waiting(connection, forge_id, event, now)
+    _check_open(connection, forge_id, state)
     row = deliveries.insert().values(
         forge_id=forge_id,
         key=key,
@@ -141,10 +145,20 @@ def _end_waiting(connection: Connection, forge_id: str, event: Event, now: datet
     connection.execute(waits.values(values))
 
 
+def _check_open(connection: Connection, forge_id: str, state: DeliveryState) -> None:
+    alike = select(func.count(deliveries.c.id)).where(_of(forge_id), deliveries.c.state == state)
+    if state in _WORK and (connection.scalar(alike) or 0) >= OPEN_LIMIT:
+        raise RateLimited(f"{OPEN_LIMIT} deliveries are {state} already", hint="deliver it again later")
+
+
 def _forget_old(connection: Connection, forge_id: str, now: datetime) -> None:
     newest = select(deliveries.c.id).where(_of(forge_id)).order_by(deliveries.c.id.desc()).limit(KEPT)
     old = (_of(forge_id), deliveries.c.received_at < now - DEDUPE, deliveries.c.id.not_in(newest))
     connection.execute(deliveries.delete().where(*old, deliveries.c.state.not_in(_WORK)))
+    beyond = connection.scalar(newest.with_only_columns(deliveries.c.id).limit(1).offset(MOST))
+    if beyond is not None:
+        more = (_of(forge_id), deliveries.c.id <= beyond, deliveries.c.state.not_in(_WORK))
+        connection.execute(deliveries.delete().where(*more))
 
 
 def _update(connection: Connection, delivery_id: int, values: dict[str, Any]) -> None:

@@ -13,9 +13,20 @@ from hostd.control import forges, webhooks
 from hostd.control.config import change_config, change_preview_config, config_of
 from hostd.control.deliveries import work_off_deliveries
 from hostd.control.deploys import pause_deploys, resume_deploys
+from hostd.control.platform import FETCHES
 from hostd.control.previews import change_settings, environment_of
 from hostd.control.pulling import pull_now
-from hostd.errors import BuildFailed, Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
+from hostd.errors import (
+    BuildFailed,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    RateLimited,
+    Unauthorized,
+    Unavailable,
+)
+from hostd.git import remote
 from hostd.model.app import User
 from hostd.model.config import ConfigChange, Scope
 from hostd.model.forge import Delivery, DeliveryState, Event, Kind
@@ -106,6 +117,41 @@ async def test_a_push_at_the_forge_is_deployed_and_reported(place: Place) -> Non
     assert body["context"] == "hostd/production"
     assert body["target_url"] == done.url
     assert done.report == "told: success"
+
+
+async def test_who_delivers_without_end_is_told_to_wait_and_keeps_so_many_records(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "OPEN_LIMIT", 3)
+    monkeypatch.setattr(deliveries, "MOST", 5)
+    for number in range(3):
+        await place.send("push", pushed(f"refs/heads/b{number}", "c" * 40))
+    with pytest.raises(RateLimited, match="3 deliveries are queued already"):
+        await place.send("push", pushed("refs/heads/b3", "c" * 40))
+    await place.send("pull_request", pull_request("opened", 1, "c" * 40))
+    for number in range(7):
+        await place.send("push", pushed(f"refs/tags/v{number}", "c" * 40))
+    states = [each.state for each in await place.log()]
+    assert (states[:3], len(states)) == (["queued"] * 3, 4 + 5)
+
+
+async def test_one_users_forges_are_fetched_from_a_few_at_a_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once, most = 0, 0
+
+    async def slow(*_: object) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.05)
+        at_once -= 1
+
+    monkeypatch.setattr(remote, "fetch", slow)
+    house = place.house
+    pulls = [pull_now(house.platform, house.app, house.ada, "topic", Transcript()) for _ in range(12)]
+    await asyncio.gather(*pulls, return_exceptions=True)
+    assert most == FETCHES
 
 
 async def test_another_branch_gets_a_preview_that_goes_with_its_deletion(place: Place) -> None:

@@ -6,11 +6,11 @@ from hostd.control import groups
 from hostd.control.apps import create_app, production_of
 from hostd.control.config import change_config, config_of
 from hostd.control.rollout import rollout
-from hostd.errors import Conflict, Invalid, NotFound, RolloutFailed, Unavailable
+from hostd.errors import Conflict, Invalid, LimitExceeded, NotFound, RolloutFailed, Unavailable
 from hostd.model.app import App, Environment, User
 from hostd.model.config import TOTAL_LIMIT, ConfigChange, Scope
 from hostd.model.release import Release
-from hostd.store import environments, releases, users
+from hostd.store import config_groups, environments, releases, users
 from tests.control.house import COMMIT, House, changes_of, image_of
 
 
@@ -158,3 +158,11 @@ async def test_config_with_groups_has_the_same_limit_in_all(house: House) -> Non
     await change_config(house.platform, house.app, house.production, house.ada, mine, house.said)
     with pytest.raises(Invalid, match="too large in all"):
         await attach(house, "mail", house.app, house.production)
+
+
+async def test_a_user_has_so_many(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config_groups, "GROUPS_LIMIT", 2)
+    for name in ("one", "two"):
+        await groups.create_group(house.platform, house.ada, name)
+    with pytest.raises(LimitExceeded, match="at most 2 config groups"):
+        await groups.create_group(house.platform, house.ada, "three")
