@@ -1,46 +1,30 @@
-"""A Keeper watches the Instances of one live Release: what ends is started again, later and later if it keeps ending.
+"""A Keeper keeps one Release: it watches its Instances, owns its Routes, and puts it to sleep and wakes it.
 
-It also owns the Environment's Route while the Release is live: only Instances that answered are in it. And it puts
-the web Instances to sleep and wakes them; other processes go on, but for a Preview's, which sleep with its web.
+Only Instances that answered are in the Routes. What sleeps are the web Instances; other processes go on, but for a
+Preview's, which sleep with its web.
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from hostd.control.launching import Slot, slot_of, spec_of, wait_healthy
+from hostd.control.launching import Slot, slot_of
 from hostd.control.platform import Platform
 from hostd.control.routing import WEB, route_of
-from hostd.errors import HostdError
+from hostd.control.watch import Place, Watch
 from hostd.model.app import Environment
-from hostd.model.instance import Exit, Instance, InstanceSpec, InstanceState
-from hostd.model.log import LogLine
+from hostd.model.instance import Instance, InstanceState
 from hostd.model.release import Release
 from hostd.model.route import Route, Share
 
-CALM = 60.0  # seconds an Instance has to run for its crashes to be forgotten
-LONGEST_WAIT = 300.0  # seconds
 SLEEP_GRACE = 10.0  # seconds between SIGTERM and SIGKILL for what is stopped in its sleep
 UNDER_WAY = 0.05  # seconds in which a request that was looked up awake is counted by the router
 HELD = (InstanceState.FROZEN, InstanceState.RECLAIMED)
-_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What stands in one slot: its Instance, if one was started, and how often it ended by itself of late."""
-
-    state: InstanceState
-    since: datetime
-    instance: Instance | None
-    restarts: int = 0
-
-
-class Keeper:
-    """Keeps one Release running until `close`."""
+class Keeper(Watch):
+    """Keeps one Release, live or former, until `let_go`."""
 
     def __init__(
         self,
@@ -50,17 +34,12 @@ class Keeper:
         site: Path | None = None,
         addresses: Sequence[str] = (),
     ) -> None:
-        self.environment = environment
-        self.release = release
+        super().__init__(platform, environment, release)
         self.addresses = addresses  # hosts of its own, which stay when another Release is live
-        self.places: dict[Slot, Place] = {}
-        self._platform = platform
         self._site = site
-        self._tasks: dict[Slot, asyncio.Task[None]] = {}
         self.asleep = False
         self.slept_at = platform.now()
         self.reclaimed = False  # in this sleep; also where there was no swap to do it
-        self._known_mb: dict[Slot, int] = {}  # what the Instance before took
         self.share: Share | None = None  # what a Release that is tried out gets of the requests
         self.relieved = False  # another Keeper has the Route now: what happens here must not take it back
         self._rest = asyncio.Lock()
@@ -69,11 +48,6 @@ class Keeper:
     def hosts(self) -> Sequence[str]:
         """Every host that leads to it now."""
         return self.addresses if self.relieved else (self.environment.host, *self.addresses)
-
-    @property
-    def instances(self) -> Sequence[Instance]:
-        """Every Instance there is now."""
-        return [place.instance for place in self.places.values() if place.instance]
 
     @property
     def changing(self) -> bool:
@@ -257,13 +231,6 @@ class Keeper:
                 await self._unwatch(slot)  # it crashed: it is not to be started while all others sleep
         return not await self._busy()
 
-    async def _unwatch(self, slot: Slot) -> None:
-        """Its place stays, as that of an Instance that was stopped."""
-        task = self._tasks.pop(slot)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        self.put(slot, InstanceState.STOPPED, None)
-
     def _watch_others(self) -> None:
         """Start what was stopped beside the web, and do not wait for it."""
         for slot, place in self.places.items():
@@ -299,11 +266,6 @@ class Keeper:
             if isinstance(result, Exception):
                 raise result
 
-    def instead(self, slot: Slot, work: Callable[[], Awaitable[None]]) -> None:
-        """Do `work` in place of watching `slot`, then watch it again; `let_go` ends either."""
-        self._tasks[slot].cancel()
-        self._tasks[slot] = asyncio.create_task(self._watch(slot, work))
-
     async def let_go(self, slots: Sequence[Slot] | None = None) -> list[Instance]:
         """Stop watching `slots`, or all and the Routes; their Instances go on and are returned.
 
@@ -314,85 +276,6 @@ class Keeper:
             return await self._let_go(list(self.places))
         async with self._rest:
             return await self._let_go([slot for slot in slots if slot in self.places])
-
-    async def _let_go(self, chosen: Sequence[Slot]) -> list[Instance]:
-        tasks = [self._tasks.pop(slot) for slot in chosen if slot in self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        places = [self.places.pop(slot) for slot in chosen]
-        return [place.instance for place in places if place.instance]
-
-    async def _watch(self, slot: Slot, first: Callable[[], Awaitable[None]] | None = None) -> None:
-        if first:
-            await first()
-        while True:
-            place = self.places[slot]
-            try:
-                if place.instance is None:
-                    await self._start(slot)
-                else:
-                    ended = await self._platform.engine.wait(place.instance)
-                    await self._ended(slot, place.instance, ended)
-            except HostdError as error:
-                self.say(slot, f"could not be started: {error.message}")
-                await self._wait(slot)
-            except Exception:  # noqa: BLE001 (one slot's bug must not end the watching of it)
-                _log.exception("watching %s %s failed", self.environment.label, slot)
-                await self._wait(slot)
-
-    async def _start(self, slot: Slot) -> None:
-        spec = spec_of(self._platform, self.environment, self.release, slot)
-        need_mb = self._known_mb.get(slot, spec.limits.memory_mb)
-        async with self._platform.room.taken(self._platform, need_mb):
-            await self._start_in_room(slot, spec)
-
-    async def _start_in_room(self, slot: Slot, spec: InstanceSpec) -> None:
-        instance = await self._platform.engine.start(spec)
-        self.put(slot, InstanceState.STARTING, instance)
-        try:
-            if slot[0] == WEB:
-                await wait_healthy(self._platform, self.environment, instance)
-        except BaseException:
-            self.put(slot, InstanceState.CRASHED, None)
-            await asyncio.shield(self._platform.engine.stop(instance, 0))
-            raise
-        self.put(slot, InstanceState.RUNNING, instance)
-        await self.publish()
-
-    async def _ended(self, slot: Slot, instance: Instance, ended: Exit) -> None:
-        ran = self._platform.now().timestamp() - instance.started_at
-        self.say(slot, str(ended))
-        if ran >= CALM:
-            self.put(slot, InstanceState.CRASHED, None, lambda _: 0)
-        self.put(slot, InstanceState.CRASHED, None)
-        await self.publish()
-        await self._platform.engine.stop(instance, 0)
-        await self._wait(slot)
-
-    async def _wait(self, slot: Slot) -> None:
-        """Wait before the next start: 1, 2, 4, ... LONGEST_WAIT seconds."""
-        restarts = self.places[slot].restarts
-        self.put(slot, InstanceState.CRASHED, None, lambda count: count + 1)
-        await asyncio.sleep(min(LONGEST_WAIT, 2.0 ** min(restarts, 10)))
-
-    def put(
-        self,
-        slot: Slot,
-        state: InstanceState,
-        instance: Instance | None,
-        restarts: Callable[[int], int] = lambda count: count,
-    ) -> None:
-        """What stands in `slot` from now on; `restarts` makes the new count of the old."""
-        count = restarts(self.places[slot].restarts)
-        self.places[slot] = Place(state, self._platform.now(), instance, count)
-
-    def say(self, slot: Slot, text: str) -> None:
-        """A line about `slot` in the app's log."""
-        process, number = slot
-        line = f"{process}.{number} {text}"
-        at = self._platform.now().timestamp()
-        self._platform.note(LogLine(at, self.environment.label, "hostd", process, "", line))
 
 
 def adopted(instances: Sequence[Instance]) -> dict[Slot, Instance | None]:

@@ -13,12 +13,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from hostd.control.keeper import CALM, LONGEST_WAIT, Keeper
+from hostd.control.keeper import Keeper
 from hostd.control.launching import Slot
 from hostd.control.platform import Platform
 from hostd.control.rollout import start_all
 from hostd.control.routing import WEB
 from hostd.control.stopping import drain
+from hostd.control.watch import CALM, LONGEST_WAIT
 from hostd.engine.health import look
 from hostd.errors import HostdError
 from hostd.model.health import HealthCheck
