@@ -24,7 +24,7 @@ POINTS = (
     "hostd.control.keeper:Keeper.let_go",
     "hostd.control.removal:remove_all_of",
     "hostd.engine.local:LocalEngine.start",
-    "hostd.engine.local:LocalEngine.stop",
+    "hostd.engine.local:LocalEngine.freeze",
     "hostd.git.repos:Repositories.create",
     "hostd.git.repos:Repositories.export",
 )

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -60,6 +61,13 @@ class Server:
             "HOSTD_SSH_LISTEN": f"127.0.0.1:{self.ssh_port}",
             **self.extra,
         }
+
+    @property
+    def installation(self) -> str:
+        """What names everything that it makes on the machine."""
+        with sqlite3.connect(self.data / "data/hostd.db") as db:
+            ((name,),) = db.execute("select value from settings where key = 'installation'")
+        return str(name)
 
     def start(self) -> "Server":
         """Start it and wait until it answers."""

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import threading
 import uuid
@@ -32,8 +31,7 @@ def machine() -> Iterator[Server]:
 def power_cut(server: Server) -> None:
     """Take away what a machine without power does not have any more: processes, namespaces, mounts, links, rules,
     cgroups. What is on its disk was written in another boot."""
-    with sqlite3.connect(server.data / "data/hostd.db") as db:
-        ((installation,),) = db.execute("select value from settings where key = 'installation'")
+    installation = server.installation
     bridge = f"hd-{installation}"
     for pid in _processes(server, installation):
         with suppress(ProcessLookupError):
