@@ -83,8 +83,6 @@ def check_pair(host: str, pair: Pair, now: datetime) -> None:
         raise Invalid(
             "the key does not belong to the certificate", hint="upload the pair that belongs together"
         )
-    if isinstance(key, rsa.RSAPrivateKey) and key.key_size not in RSA_BITS:
-        raise Invalid(f"an RSA key has {RSA_BITS.start} to {RSA_BITS.stop - 1} bits, this one {key.key_size}")
     names = _names(leaf)
     if not {host, wildcard_over(host)} & names:
         raise Invalid(f"the certificate is for {', '.join(sorted(names)[:5]) or 'no host'}, not for {host}")
@@ -98,7 +96,10 @@ def check_pair(host: str, pair: Pair, now: datetime) -> None:
 
 def _key(pem: str) -> TlsKey:
     try:
-        key = load_pem_private_key(pem.encode(), password=None)
+        key = load_pem_private_key(pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
+        if isinstance(key, rsa.RSAPrivateKey):
+            _check_size(key)
+            load_pem_private_key(pem.encode(), password=None)
     except TypeError as error:
         raise Invalid("the key is encrypted", hint="openssl pkey -in KEY -out PLAIN_KEY") from error
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -107,6 +108,16 @@ def _key(pem: str) -> TlsKey:
     if not isinstance(key, TlsKey):
         raise Invalid("a key for TLS is of the kind RSA, EC or Ed25519")
     return key
+
+
+def _check_size(key: rsa.RSAPrivateKey) -> None:
+    """Before the key is validated: to find out whether large numbers are prime takes minutes, and nothing else goes on
+    meanwhile. Raises Invalid, ValueError for a modulus that is not of these primes."""
+    if key.key_size not in RSA_BITS:
+        raise Invalid(f"an RSA key has {RSA_BITS.start} to {RSA_BITS.stop - 1} bits, this one {key.key_size}")
+    numbers = key.private_numbers()
+    if numbers.p * numbers.q != numbers.public_numbers.n:
+        raise ValueError("the primes are not of this modulus")
 
 
 def _chain(pem: str) -> list[x509.Certificate]:

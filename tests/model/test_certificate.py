@@ -1,3 +1,4 @@
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -127,3 +128,15 @@ def test_failed_tries_come_later_and_later_but_every_day() -> None:
     assert [wait_after(tries, 0) for tries in range(3)] == [timedelta(minutes=m) for m in (5, 10, 20)]
     assert wait_after(100, 0) == timedelta(days=1)
     assert wait_after(0, 1) == timedelta(minutes=6)
+
+
+def test_a_key_that_takes_long_to_check_is_refused_at_once() -> None:
+    p, q = (1 << 9689) - 1, (1 << 4423) - 1  # Mersenne primes: nobody has to search for them
+    d = pow(65537, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(65537, p * q)
+    numbers = rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), public)
+    key = key_pem(numbers.private_key(unsafe_skip_rsa_key_validation=True))
+    began = time.process_time()
+    with pytest.raises(Invalid, match="an RSA key has 2048 to 4096 bits, this one 14112"):
+        check_pair(WWW, Pair(GOOD, key), NOW)
+    assert time.process_time() - began < 0.5
