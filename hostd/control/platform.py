@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hostd.control.keeper import Keeper
     from hostd.control.runs import Following
 
+BODIES = 4  # of one Forge's deliveries that are read at once: each is up to 10 MiB of memory
 FETCHES = 4  # from forges at once for each User
 APP_JOBS = 4  # cron jobs of one App that run at once
 _log = logging.getLogger(__name__)
@@ -241,6 +242,9 @@ class Platform:
     jobs: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))  # of cron, at once
     app_jobs: dict[int, asyncio.Semaphore] = field(
         default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(APP_JOBS))
+    )
+    bodies: dict[str, asyncio.Semaphore] = field(  # by the id of a Forge
+        default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(BODIES))
     )
     fetches: dict[int, asyncio.Semaphore] = field(  # by the id of a User
         default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(FETCHES))

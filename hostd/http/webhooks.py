@@ -22,11 +22,12 @@ router = APIRouter(tags=["forges"])
 async def take(forge_id: str, request: Request, platform: Works) -> Response:
     """A forge's delivery. 202: recorded, and done soon, or ignored; 200: a ping, or it was delivered before."""
     forge = await webhooks.find(platform, forge_id)
-    body = await _body(request)
-    if body is None:
-        said = problem(413, "too_large", f"the body is longer than {BODY_LIMIT} bytes")
-        return response(said, {"Connection": "close"})
-    event, delivery = await webhooks.take(platform, forge, request.headers, body)
+    async with platform.bodies[forge.id]:
+        body = await _body(request)
+        if body is None:
+            said = problem(413, "too_large", f"the body is longer than {BODY_LIMIT} bytes")
+            return response(said, {"Connection": "close"})
+        event, delivery = await webhooks.take(platform, forge, request.headers, body)
     if event.what is What.PING:
         return JSONResponse({"detail": "pong"})
     if event.what is What.OTHER:

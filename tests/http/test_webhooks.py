@@ -1,5 +1,6 @@
 """The webhook, and the API's routes about forges."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import httpx
 import pytest
 
 from hostd.control.logs import LogBook
-from hostd.control.platform import Platform
+from hostd.control.platform import BODIES, Platform
 from hostd.http.app import create_app
 from hostd.http.webhooks import BODY_LIMIT
 from tests.fakes_control import platform_in
@@ -163,3 +164,22 @@ async def test_a_push_of_two_thousand_commits_is_taken(
 ) -> None:
     payload = pushed("refs/heads/main", COMMIT) | {"commits": [{"message": "x" * 2000}] * 2048}
     assert (await send(stranger, hook, "push", payload)).status_code == 202
+
+
+async def test_of_one_forge_a_few_bodies_are_read_at_once(
+    server: httpx.ASGITransport, hook: tuple[str, str]
+) -> None:
+    at_once = most = 0
+
+    async def slow() -> AsyncIterator[bytes]:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        yield b"{"
+        await asyncio.sleep(0.05)
+        at_once -= 1
+
+    async with client(server, "") as stranger:
+        answers = await asyncio.gather(*(stranger.post(hook[0], content=slow()) for _ in range(12)))
+    assert {answer.status_code for answer in answers} == {401}
+    assert most == BODIES
