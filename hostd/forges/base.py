@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from hostd.errors import HostdError, Invalid, Unauthorized
 from hostd.model.forge import CommitStatus, Event, What, check_commit
-from hostd.model.names import shown
+from hostd.model.names import shown, whole
 from hostd.model.push import ZERO, check_branch
 
 Headers = Mapping[str, str]  # names in lower case
@@ -60,7 +60,10 @@ def event_of(dialect: Dialect, headers: Headers, body: bytes) -> Event:
     try:
         form = headers.get("content-type", "").partition(";")[0].strip() == FORM
         payload = json.loads(parse_qs(body.decode())["payload"][0] if form else body)
-        return dialect.read(headers, payload)
+        event = dialect.read(headers, payload)
+        if not whole(event.repository + event.branch + event.note):
+            raise ValueError("half of a surrogate pair")
+        return event
     except HostdError:
         raise
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
@@ -90,7 +93,7 @@ def push_event(repository: str, ref: str, commit: str) -> Event:
 
 def fork_event(repository: str, number: int, branch: str, commit: str, *, closed: bool) -> Event:
     """A fork's pull request that was opened, changed or closed."""
-    if not isinstance(number, int) or not 1 <= number < 2**31:
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number < 2**31:
         raise Invalid("the pull request has no number")
     what = What.FORK_CLOSED if closed else What.FORK
     return Event(what, repository, branch[:250], check_commit(commit), number)

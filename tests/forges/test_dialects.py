@@ -110,6 +110,19 @@ def github(event: str, payload: Any) -> Event:
     return event_of(GITHUB, {"x-github-event": event}, json.dumps(payload).encode())
 
 
+@pytest.mark.parametrize(
+    ("event", "payload"),
+    [
+        ("push", pushed("refs/heads/\ud800", COMMIT)),
+        ("pull_request", pull_request("opened \ud800", 1, COMMIT)),
+        ("pull_request", pull_request("opened", True, COMMIT)),
+    ],
+)
+def test_what_no_forge_says_is_refused(event: str, payload: Any) -> None:
+    with pytest.raises(Invalid):
+        github(event, payload)
+
+
 def test_githubs_events_are_read() -> None:
     assert github("ping", {}) == Event(What.PING)
     assert github("push", pushed("refs/heads/a/b", COMMIT)) == Event(What.BRANCH, "me/shop", "a/b", COMMIT)
