@@ -105,10 +105,13 @@ class _Work:
         progress = _PROGRESS.get(ended.state)
         if progress is None:
             return ""
+        why = ended.reason.partition("; ")[
+            0
+        ]  # what an app answered stands behind it, and the forge may show it to all
         text = {
             DeliveryState.DEPLOYED: f"{ended.release} is live",
-            DeliveryState.SKIPPED: f"not deployed: {ended.reason}",
-        }.get(ended.state, ended.reason)
+            DeliveryState.SKIPPED: f"not deployed: {why}",
+        }.get(ended.state, why)
         url = ended.url or self._platform.names.public_url
         return await report(self._platform, self._forge, ended, progress, text, url)
 

@@ -23,6 +23,7 @@ from hostd.errors import (
     Invalid,
     NotFound,
     RateLimited,
+    RolloutFailed,
     Unauthorized,
     Unavailable,
 )
@@ -230,6 +231,15 @@ async def test_what_was_live_before_hostd_could_say_so_is_not_built_again(place:
     assert (again.state, again.release) == ("deployed", "v1")
     assert place.house.builder.built == [commit]
     assert place.forge.states(commit)[-1] == "success"
+
+
+async def test_what_an_app_answers_is_not_told_to_the_forge(place: Place) -> None:
+    why = "web answers 500 on / after 60 s"
+    place.house.builder.refuse = RolloutFailed(f"{why}; its answer begins: s3cret")
+    await place.push()
+    (failed,) = await place.settle()
+    assert failed.reason.endswith("s3cret")
+    assert place.forge.statuses[-1][1]["description"] == f"release failed: {why}"
 
 
 async def test_a_build_that_fails_is_reported_and_moves_nothing(place: Place) -> None:
