@@ -20,7 +20,7 @@ async def pin(
 ) -> Release:
     """Keep the Image of a Release for as long as it is pinned, or no longer than others' from now on.
 
-    Raises NotFound, Conflict for a Release that failed or whose Image is gone already.
+    Raises NotFound, Conflict for a Release that failed or whose Image is gone already, LimitExceeded.
     """
     authorize(actor, Action.PIN_RELEASE, app)
     decrypt = platform.secrets.decrypt_mapping
@@ -30,7 +30,7 @@ async def pin(
             raise Conflict(f"{release.name} failed: there is nothing to keep")
         if pinned and not image_is_there(release):
             raise Conflict(f"the image of {release.name} is gone", hint="push its commit again")
-        await platform.db.call(releases.set_pinned, release.id, pinned)
+        await platform.db.call(releases.set_pinned, release, pinned)
         platform.untidy.add(environment.id)
         return await platform.db.read(releases.by_number, environment.id, number, decrypt)
 

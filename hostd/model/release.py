@@ -11,6 +11,7 @@ from hostd.model.image import Image
 KEPT = (
     10  # Releases of an Environment whose Images are kept, beside pinned ones; those that failed do not count
 )
+PINS_LIMIT = 20  # Releases of an Environment
 
 
 class ReleaseState(StrEnum):

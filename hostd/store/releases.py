@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Subquery, func, or_, select
 
-from hostd.errors import Conflict, NotFound
+from hostd.errors import Conflict, LimitExceeded, NotFound
 from hostd.model.image import Image
-from hostd.model.release import MOVES, Release, ReleaseState
+from hostd.model.release import MOVES, PINS_LIMIT, Release, ReleaseState
 from hostd.store.tables import releases
 
 Decrypt = Callable[[bytes], Mapping[str, str]]
@@ -123,9 +123,13 @@ def before(connection: Connection, environment_id: int, number: int, decrypt: De
     return found[0] if found else None
 
 
-def set_pinned(connection: Connection, release_id: int, pinned: bool) -> None:
-    """Keep the Release's Image for as long as it is pinned."""
-    connection.execute(releases.update().where(releases.c.id == release_id).values(pinned=pinned))
+def set_pinned(connection: Connection, release: Release, pinned: bool) -> None:
+    """Keep the Release's Image for as long as it is pinned. Raises LimitExceeded past PINS_LIMIT of an Environment."""
+    others = (releases.c.environment_id == release.environment_id, releases.c.id != release.id)
+    count = select(func.count()).where(*others, releases.c.pinned.is_(True))
+    if pinned and (connection.scalar(count) or 0) >= PINS_LIMIT:
+        raise LimitExceeded(f"at most {PINS_LIMIT} releases are pinned", hint="hostd releases unpin vN")
+    connection.execute(releases.update().where(releases.c.id == release.id).values(pinned=pinned))
 
 
 def starting(connection: Connection, decrypt: Decrypt) -> Sequence[Release]:

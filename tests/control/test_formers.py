@@ -224,7 +224,7 @@ async def test_only_what_went_live_and_is_kept_has_an_address(house: House) -> N
 
 async def test_addresses_go_with_the_image_and_pinned_ones_stay(house: House) -> None:
     first = await house.deploy()
-    await house.platform.db.call(releases.set_pinned, first.id, True)
+    await house.platform.db.call(releases.set_pinned, first, True)
     for _ in range(KEPT + 2):
         await house.deploy()
     await house.settled()

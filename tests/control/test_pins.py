@@ -5,7 +5,7 @@ import pytest
 from hostd.control.config import change_config
 from hostd.control.pins import changes_of, pin
 from hostd.control.releases import rollback
-from hostd.errors import Conflict, NotFound, Unavailable
+from hostd.errors import Conflict, LimitExceeded, NotFound, Unavailable
 from hostd.model.app import User
 from hostd.model.changes import Names
 from hostd.model.release import KEPT, Release
@@ -39,6 +39,19 @@ async def test_a_pinned_release_is_kept_until_it_is_let_go(house: House) -> None
     assert house.production.id in house.platform.untidy
 
 
+async def test_so_many_can_be_pinned(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(releases, "PINS_LIMIT", 2)
+    for number in (1, 2, 3):
+        await house.deploy()
+        if number < 3:
+            await pinned(house, number)
+    with pytest.raises(LimitExceeded, match="at most 2 releases are pinned"):
+        await pinned(house, 3)
+    await pinned(house, 2)
+    await pinned(house, 1, keep=False)
+    await pinned(house, 3)
+
+
 async def test_what_failed_is_gone_or_never_was_cannot_be_pinned(house: House, tmp_path: Path) -> None:
     await house.deploy(static_image(tmp_path / "site"))
     house.engine.refuse = {"web": "no room left"}
@@ -69,7 +82,7 @@ async def test_changes_are_commits_names_of_config_and_processes(house: House) -
     await house.push()
     first = house.tip("main")
     house.builder.image = image_of(web="serve 201", worker="sleep 9")
-    await house.push()
+    await house.push(files={"page": "another"})  # else, within one second, it is the very same commit
     second = house.tip("main")
     await change_config(
         house.platform, house.app, house.production, house.ada, config_changes({"A": "secret"}), house.said
