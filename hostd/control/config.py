@@ -62,7 +62,7 @@ async def change_config(
     check_changes(changes)
     if environment.preview:
         check_not_shared(changes)
-    async with turn(platform, environment):
+    async with turn(platform, environment, transcript):
         sources = await sources_of(platform, environment)
         before = merged(sources)
         if expected not in (None, version_of(platform, before)):

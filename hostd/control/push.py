@@ -16,7 +16,7 @@ from hostd.control.first_config import set_first_config
 from hostd.control.platform import Platform
 from hostd.control.previews import environment_for, label_for, remove_previews, settings_of
 from hostd.control.rollout import Trial, rollout, untried
-from hostd.control.turns import hold
+from hostd.control.turns import hold, say_wait
 from hostd.errors import Conflict, HostdError, Invalid, NotFound
 from hostd.git.receive import Received
 from hostd.model.app import PRODUCTION, App, Environment, User
@@ -77,7 +77,7 @@ async def deploy_stored(
     """Deploy a branch as it is stored, for the first time or again. Raises as `deploy_push` does, NotFound."""
     authorize(user, Action.PUSH, app)
     async with AsyncExitStack() as held:
-        await hold(platform, [label_for(app, branch)], held, lambda: _say_wait(transcript))
+        await hold(platform, [label_for(app, branch)], held, lambda: say_wait(transcript))
         with platform.repositories.reader(app) as reader:
             commit = reader.tips().get(f"refs/heads/{branch}")
             if commit is None:
@@ -206,14 +206,10 @@ async def _take_turns(
         if labels == holds:
             break
         await held.aclose()
-        await hold(platform, labels, held, lambda: _say_wait(transcript))
+        await hold(platform, labels, held, lambda: say_wait(transcript))
         holds = labels
     await _keep_branch(platform, settled)
     return settled, rules, chosen
-
-
-def _say_wait(transcript: Transcript) -> None:
-    transcript.step("Another deploy of this app is under way; waiting for it to end")
 
 
 async def _settled(platform: Platform, app: App, received: Received) -> App:

@@ -41,7 +41,7 @@ async def rollback(
     NotFound, Conflict for a Release that failed or whose files are gone, RolloutFailed.
     """
     authorize(actor, Action.ROLL_BACK, app)
-    async with turn(platform, environment):
+    async with turn(platform, environment, transcript):
         async with platform.sweeping[app.id]:
             old = await _target(platform, environment, number)
             transcript.commit()
@@ -74,7 +74,7 @@ async def promote(
     if preview.app_id != app.id or not preview.preview:
         raise Invalid(f"only a preview of {app.name} can be promoted", hint="hostd previews list")
     production = await production_of(platform, app)
-    async with turn(platform, production):
+    async with turn(platform, production, transcript):
         async with platform.sweeping[app.id]:
             tried = await platform.db.read(releases.live, preview.id, platform.secrets.decrypt_mapping)
             if tried is None:

@@ -50,7 +50,7 @@ async def apply_formation(
     unknown process type or quantity, LimitExceeded past TOTAL_LIMIT, Conflict before the first push, RolloutFailed,
     Unavailable; then all is as before.
     """
-    async with turn(platform, environment):
+    async with turn(platform, environment, transcript):
         keeper = platform.keepers.get(environment.id)
         if keeper is None:
             raise Conflict("nothing is deployed yet", hint="push first: git push hostd main")

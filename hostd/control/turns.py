@@ -8,15 +8,31 @@ from typing import TypeVar
 from hostd.control.platform import Platform
 from hostd.model.app import Environment
 from hostd.store import environments
+from hostd.transcript import Transcript
 
 T = TypeVar("T")
 
 
 @asynccontextmanager
-async def turn(platform: Platform, environment: Environment) -> AsyncIterator[Environment]:
-    """Alone with `environment`, given as it is by then. Raises NotFound if it was destroyed before its turn came."""
-    async with platform.lock(environment):
+async def turn(
+    platform: Platform, environment: Environment, transcript: Transcript | None = None
+) -> AsyncIterator[Environment]:
+    """Alone with `environment`, given as it is by then; a wait is told to `transcript`.
+
+    Raises NotFound if it was destroyed before its turn came.
+    """
+    lock = platform.lock(environment)
+    if transcript and lock.locked():
+        say_wait(transcript)
+        if environment.id in platform.canaries:
+            transcript.detail("It is a canary; to end it now: hostd canary promote, or hostd canary abort")
+    async with lock:
         yield await platform.db.read(environments.by_id, environment.id)
+
+
+def say_wait(transcript: Transcript) -> None:
+    """Somebody else has the turn."""
+    transcript.step("Another deploy of this app is under way; waiting for it to end")
 
 
 async def hold(

@@ -214,3 +214,17 @@ async def test_what_is_no_percentage_is_refused_before_anything_is_built(house: 
     with pytest.raises(Invalid, match="is no percentage"):
         await house.push("main", "canary=ten")
     assert house.builder.built == []
+
+
+async def test_who_has_to_wait_for_it_is_told_what_it_is(house: House) -> None:
+    await house.push()
+    said = Transcript()
+    async with pushing(house, "canary"):
+        scaling = asyncio.create_task(
+            scale(house.platform, house.app, house.production, house.ada, {"web": 2}, said)
+        )
+        await until(lambda: len(said.lines) > 1)
+        assert "waiting for it to end" in said.lines[0]
+        assert "hostd canary promote, or hostd canary abort" in said.lines[1]
+        end_canary(house.platform, house.app, house.ada, house.production, promote=True)
+    assert await scaling == {"web": 2}
