@@ -41,7 +41,7 @@ def list_apps(json: Json = False) -> None:
     if json:
         return output.as_json(found)
     rows = [[app["name"], app["url"], output.moment(app["created_at"])] for app in found]
-    output.table(["NAME", "URL", "CREATED"], rows)
+    output.table(["NAME", "URL", "CREATED"], rows, "no apps yet: hostd apps create NAME")
 
 
 @apps.command("info")

@@ -59,6 +59,8 @@ def list_config(
     if json:
         return output.as_json(found)
     show(found)
+    if not found:
+        output.remark("no config variables: hostd config set NAME=value")
 
 
 @config.command("set")
@@ -92,17 +94,20 @@ def unset_config(
 
 @config.command("pull")
 def pull(
-    file: Annotated[Path, typer.Argument(help="Where to write them.")] = Path(".env"),
+    file: Annotated[Path, typer.Argument(help="Where to write them; - for standard output.")] = Path(".env"),
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     app: AppOption = None,
     preview: PreviewOption = None,
     previews: PreviewsOption = False,
 ) -> None:
-    """Write config variables to a dotenv file that only you can read; secrets are left out and named."""
+    """Write config variables to a dotenv file that only you can read. Secrets are left out and named."""
     found = _read(app, preview, previews)
     plain = {name: var["value"] for name, var in found.items() if not var["secret"]}
     secret = [name for name, var in found.items() if var["secret"]]
     note = f"# secrets are not given out: {', '.join(secret)}\n" if secret else ""
+    if str(file) == "-":
+        sys.stdout.write(note + dotenv.write(plain))
+        return
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_TRUNC if force else os.O_EXCL)
     try:
         with os.fdopen(os.open(file, flags, 0o600), "w", newline="") as opened:
@@ -229,12 +234,14 @@ def _read(app: str | None, preview: str | None, previews: bool) -> Mapping[str, 
 
 def _change(app: str | None, preview: str | None, previews: bool, wanted: Mapping[str, object]) -> None:
     _check_place(preview, previews)
-    path = f"/apps/{chosen_app(app)}"
+    path, unset = f"/apps/{chosen_app(app)}", all(value is None for value in wanted.values())
     if previews:
         Api.here().patch(f"{path}/previews/config", wanted)
-        return output.line(f"{', '.join(wanted)}: each preview has it from its next release on")
+        has = "is without" if unset else "has"
+        return output.line(f"{', '.join(wanted)}: each preview {has} it from its next release on")
     release = Api.here().work("PATCH", f"{path}/config", wanted, output.line, preview=preview)
-    done = f"{release['name']} is live with it" if release else "the next release will have it"
+    with_it, have_it = ("without it", "not have it") if unset else ("with it", "have it")
+    done = f"{release['name']} is live {with_it}" if release else f"the next release will {have_it}"
     output.line(f"{', '.join(wanted)}: {done}")
 
 

@@ -80,6 +80,7 @@ def resume(name: Name, context: typer.Context, app: AppOption = None, preview: P
 def _pause(name: str, context: typer.Context, app: str | None, preview: str | None, *, paused: bool) -> None:
     path = f"/apps/{chosen_app(app, context)}/cron/{name}"
     Api.here().patch(path, {"paused": paused}, preview=chosen_preview(preview, context))
+    output.line(f"{name} is paused" if paused else f"{name} is due again")
 
 
 def _list(app: str, preview: str | None, json: bool) -> None:
@@ -95,4 +96,5 @@ def _list(app: str, preview: str | None, json: bool) -> None:
             + ["-" if not last or last["status"] is None else last["status"], job["command"]]
             for job in found
         ],
+        f"{app} has no cron jobs: [[cron]] in its hostd.toml makes some",
     )

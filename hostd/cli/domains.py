@@ -105,6 +105,7 @@ def _show_list(app: str, json: bool) -> None:
     output.table(
         ["DOMAIN", "FOR", "STATE"],
         [[item["readable"], item["environment"], _state(item)] for item in found],
+        f"{app} has no domains of its own: hostd domains add NAME",
     )
 
 

@@ -46,6 +46,7 @@ def list_groups(json: Json = False) -> None:
     output.table(
         ["GROUP", "VARIABLES", "ATTACHED TO"],
         [[item["name"], len(item["config"]), ", ".join(item["attached_to"]) or "-"] for item in found],
+        "no groups yet: hostd groups create NAME",
     )
 
 
@@ -104,7 +105,8 @@ def detach(group: Group, app: AppOption = None, preview: PreviewOption = None) -
 
 def _change(group: str, wanted: dict[str, object]) -> None:
     releases = Api.here().work("PATCH", f"/groups/{group}", wanted, output.line)
-    output.line(f"{', '.join(wanted)}: {group} has it, {len(releases)} running environments started with it")
+    has = "no longer has" if all(value is None for value in wanted.values()) else "has"
+    output.line(f"{', '.join(wanted)}: {group} {has} it; environments started anew: {len(releases)}")
 
 
 def _tie(method: str, group: str, app: str | None, preview: str | None, done: str) -> None:

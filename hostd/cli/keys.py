@@ -46,6 +46,7 @@ def list_keys(json: Json = False) -> None:
             + [output.moment(item["created_at"]), output.moment(item["last_used_at"])]
             for item in found
         ],
+        "no keys yet: hostd keys add",
     )
 
 

@@ -20,8 +20,11 @@ def as_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Rows under headings. What is no terminal gets every cell in full; nothing is wrapped or cut there."""
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]], empty: str = "") -> None:
+    """Rows under headings; `empty` is remarked if there are none.
+
+    What is no terminal gets every cell in full; nothing is wrapped or cut there.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -35,12 +38,19 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     with console.capture() as captured:
         console.print(drawn)
     print("\n".join(row.rstrip() for row in captured.get().splitlines()))
+    if empty and not rows:
+        remark(empty)
 
 
 def line(text: str) -> None:
     """One line of a log or Transcript at once; colours only where they are wanted, no other controls."""
     shown = _visible(text)
     print(shown if coloured(sys.stdout) else _COLOUR.sub("", shown), flush=True)
+
+
+def remark(text: str) -> None:
+    """One line for the person at the terminal; on stderr, so that what reads stdout does not meet it."""
+    print(_visible(text), file=sys.stderr)
 
 
 def facts(pairs: Sequence[tuple[str, object]]) -> None:

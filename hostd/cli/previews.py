@@ -90,6 +90,7 @@ def _show_list(app: str, json: bool) -> None:
             + [output.moment(item["last_push"]), output.moment(item["expires"])]
             for item in found
         ],
+        f"{app} has no previews: push another branch than production's",
     )
 
 

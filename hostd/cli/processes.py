@@ -101,7 +101,7 @@ def logs(
 def _quantity(name: str, value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", value):
         raise Invalid(
-            f"{shown(f'{name}={value}')} is not a quantity: a whole number from 0", hint="as: web=2"
+            f"{shown(f'{name}={value}')} is not a quantity: a whole number from 0 to 100", hint="as: web=2"
         )
     return int(value)
 

@@ -59,11 +59,12 @@ def info(
     if json:
         return output.as_json(found)
     shown_first = ("name", "state", "failure", "reason", "commit", "author", "created_at", "url", "image")
-    output.facts([(name.removesuffix("_at"), found[name]) for name in shown_first if found[name]])
-    if found["pinned"]:
-        output.facts([("pinned", "its image is always kept")])
-    for process, command in found["processes"].items():
-        output.facts([(process, " ".join(command))])
+    known = {**found, "created_at": output.moment(found["created_at"])}
+    pinned = [("pinned", "its image is always kept")] if found["pinned"] else []
+    processes = [(process, " ".join(command)) for process, command in found["processes"].items()]
+    output.facts(
+        [(name.removesuffix("_at"), known[name]) for name in shown_first if known[name]] + pinned + processes
+    )
     for text in _changes(found["changes"]):
         output.line(text)
     for line in (found["transcript"] or "").splitlines():
@@ -124,7 +125,8 @@ def _changes(found: Mapping[str, Any]) -> Iterator[str]:
     for what, names in (("config", found["config"]), ("process", found["processes"])):
         for mark, kind in (("+", "added"), ("~", "changed"), ("-", "removed")):
             yield from (f"  {mark} {what} {name}" for name in names[kind])
-    yield f"  {'the same' if found['same_image'] else 'another'} image"
+    if found["since"]:
+        yield f"  {'the same' if found['same_image'] else 'another'} image"
 
 
 def _number(release: str) -> int:

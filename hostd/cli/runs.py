@@ -45,6 +45,7 @@ def run(
     if detach:
         begun = api.post(f"/apps/{chosen}/runs", wanted, preview=preview)
         output.line(begun["name"])
+        output.remark(f"its output: hostd logs -p run, or hostd runs output {begun['id']}")
         return
     from hostd.cli import terminal
 
@@ -87,6 +88,7 @@ def stop(run_id: RunId, context: typer.Context, app: AppOption = None, preview: 
     """End one that runs."""
     path = f"/apps/{chosen_app(app, context)}/runs/{run_id}"
     Api.here().delete(path, preview=chosen_preview(preview, context))
+    output.line(f"run {run_id} is ended")
 
 
 def show(found: Sequence[Mapping[str, Any]], json: bool) -> None:

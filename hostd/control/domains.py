@@ -162,8 +162,8 @@ async def _problem(platform: Platform, domain: Domain, environment: Environment,
     ours = {*theirs, *world.own_addresses()}
     leads_here = [address for address in found if address in ours]
     if not leads_here:
-        where = f"leads to {', '.join(sorted(found))}" if found else "has no address"
-        return f"{domain.host} {where}, not to this machine; {missing}"
+        where = f"leads to {', '.join(sorted(found))}, not to this machine" if found else "has no address"
+        return f"{domain.host} {where}; {missing}"
     if domain.proved:
         return ""
     if await platform.db.read(domains.was_proved_by_another, domain.host, owner_id):

@@ -36,7 +36,7 @@ class DomainShown(BaseModel):
     readable: str = Field(examples=["www.b\u00fccher.example"])
     environment: str = Field(examples=["production"])
     proved: bool = Field(examples=[False])
-    problem: str = Field(examples=["www.xn--bcher-kva.example has no address, not to this machine"])
+    problem: str = Field(examples=["www.xn--bcher-kva.example leads to 192.0.2.7, not to this machine"])
     next_try: datetime | None
     records: Sequence[RecordShown]
     certificate: CertificateShown | None

@@ -23,7 +23,7 @@ PAGES = {
     "H10": Page(503, "The app crashed", "It is being started again. " + _RETRY, 5),
     "H12": Page(504, "The app did not answer in time", "It has the request but sent nothing back."),
     "H13": Page(502, "The app closed the connection", "It ended the connection without an answer."),
-    "H14": Page(503, "The app has no web process", "None is scaled up: hostd ps:scale web=1"),
+    "H14": Page(503, "The app has no web process", "None is scaled up: hostd ps scale web=1"),
     "H17": Page(502, "The app's answer is not HTTP", "Its first bytes could not be understood."),
     "H19": Page(503, "The app cannot be reached", "Connecting to it took too long. " + _RETRY, 5),
     "H20": Page(503, "The app did not wake in time", "It was asleep and is slow to start. " + _RETRY, 5),

@@ -143,7 +143,7 @@ def test_config_is_set_listed_and_unset(ada: Person) -> None:
     assert first.stdout == "GREETING, EMPTY: the next release will have it\n"
     deployed(ada, "configured")
     assert ada.run("config", "unset", "EMPTY", "-a", "configured").stdout.endswith(
-        "EMPTY: v2 is live with it\n"
+        "EMPTY: v2 is live without it\n"
     )
     assert ada.run("config", "list", "-a", "configured").stdout == "GREETING=hello = world\n"
     shown = ada.run("config", "list", "-a", "configured", "--json").stdout

@@ -55,6 +55,8 @@ def test_config_is_copied_from_one_app_to_another_without_its_secrets(ada: Perso
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_text() == '# secrets are not given out: KEY\nA="it\'s \\$5\\n"\nB=\n'
     assert "--force" in ada.run("config", "pull", "-a", "copied", status=4).stderr
+    assert ada.run("config", "pull", "-", "-a", "copied").stdout == file.read_text()
+    assert not (ada.home / "work/-").exists()
     file.chmod(0o644)
     ada.run("config", "pull", "-a", "copied", "--force")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -81,7 +83,7 @@ def test_a_group_is_shared_by_apps(ada: Person) -> None:
         ada.run("apps", "create", name)
     ada.run("groups", "create", "shared-mail")
     assert ada.run("groups", "set", "shared-mail", "HOST=one", "--secret").stdout.endswith(
-        "HOST: shared-mail has it, 0 running environments started with it\n"
+        "HOST: shared-mail has it; environments started anew: 0\n"
     )
     for name in ("sharing-one", "sharing-two"):
         assert ada.run("groups", "attach", "shared-mail", "-a", name).stdout == "shared-mail is attached\n"

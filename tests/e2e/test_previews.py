@@ -115,7 +115,7 @@ def test_config_of_production_never_reaches_a_preview(project: Project) -> None:
     assert (production["SECRET"], production["SHARED"]) == ("of-production", "production")
     assert (production["HOSTD_ENVIRONMENT"], production["HOSTD_BRANCH"]) == ("production", "main")
     assert {"OVERLAY", "OWN"}.isdisjoint(production)
-    assert server.cli("config", "unset", "-a", name, "-e", "topic", "OVERLAY").endswith("live with it\n")
+    assert server.cli("config", "unset", "-a", name, "-e", "topic", "OVERLAY").endswith("live without it\n")
     assert server.get(f"topic--{name}").json()["OVERLAY"] == "all"
 
 
