@@ -151,7 +151,7 @@ def platform_in(data: Path, public_url: str = "http://localhost:8081") -> Iterat
             world=FakeWorld(router),
             authority=None,
             secrets=Secrets.open(data / "key"),
-            names=Names("localhost", "http", 8080, public_url, ssh_port=2222),
+            names=Names("localhost", 8080, None, public_url, ssh_port=2222),
             now=lambda: datetime.now(UTC),
             limits=Limits(),
             builds=asyncio.Semaphore(2),

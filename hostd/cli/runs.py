@@ -18,7 +18,19 @@ from hostd.settings import process_environment
 runs = typer.Typer(
     rich_markup_mode=None, invoke_without_command=True, help="Show one-off commands, or end one."
 )
-RunId = Annotated[int, typer.Argument(help="Its number, as hostd runs shows it.", min=1, metavar="ID")]
+
+
+def _id(text: str) -> int:
+    """`7`, or the name that a run has in logs: `run.7`, `cron.report.7`."""
+    number = text.rpartition(".")[2]
+    if not number.isdecimal() or len(number) > 15:
+        raise typer.BadParameter(f"{shown(text)} is no run: write its number, as hostd runs shows it")
+    return int(number)
+
+
+RunId = Annotated[
+    int, typer.Argument(help="Its number, as hostd runs shows it, or its name.", parser=_id, metavar="ID")
+]
 
 
 def run(

@@ -71,6 +71,10 @@ async def change_config(
                 hint="look at it again: hostd config list",
             )
         own = changed(dict(sources)[OWN], changes)
+        live = await platform.db.read(releases.live, environment.id, platform.secrets.decrypt_mapping)
+        if live and own == dict(sources)[OWN] and live.config == in_scope(before, Scope.RUN):
+            transcript.detail("nothing changed: no new release")
+            return live
         after = merged([*sources[:-1], (OWN, own)])
         check_total(after)
 

@@ -149,16 +149,18 @@ class World(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """How hosts and URLs are made from names: `base` "localhost", `port` as people type it, `scheme` "http".
+    """How hosts and URLs are made from names: `base` "localhost", ports as people type them.
 
+    `certified` tells whether a host has a certificate; without one, or without an `https_port`, its URL is plain.
     `ssh_port` None: no git over SSH.
     """
 
     base: str
-    scheme: str
-    port: int
+    http_port: int
+    https_port: int | None
     public_url: str
     ssh_port: int | None = None
+    certified: Callable[[str], bool] = lambda _: False
 
     @property
     def hostd_host(self) -> str:
@@ -183,8 +185,9 @@ class Names:
 
     def url_of(self, host: str) -> str:
         """The URL of a host that the router answers for."""
-        usual = {"http": 80, "https": 443}[self.scheme] == self.port
-        return f"{self.scheme}://{host}" + ("" if usual else f":{self.port}")
+        if self.https_port and self.certified(host):
+            return f"https://{host}" + ("" if self.https_port == 443 else f":{self.https_port}")
+        return f"http://{host}" + ("" if self.http_port == 80 else f":{self.http_port}")
 
     def remote(self, app: App) -> str:
         """The URL to push to."""

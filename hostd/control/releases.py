@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from hostd.control.access import Action, authorize
 from hostd.control.apps import production_of
 from hostd.control.config import config_of
-from hostd.control.deploys import how_to_resume
+from hostd.control.deploys import how_to_resume, pause_of
 from hostd.control.launching import image_is_there
 from hostd.control.platform import Platform
 from hostd.control.rollout import rollout
@@ -57,8 +57,9 @@ async def rollback(
     if names := sorted({name for name, _ in config.items() ^ old.config.items()}):
         transcript.detail(f"The config is that of {old.name}, with {', '.join(names)} as they were then")
         transcript.detail("The next deploy or change of config has today's values: hostd config list")
-    if pause:
-        transcript.step(f"Deploys are paused; to resume: {how_to_resume(environment)}")
+    if await pause_of(platform, environment):
+        stay = "are" if pause else "stay"
+        transcript.step(f"Deploys {stay} paused; to resume: {how_to_resume(environment)}")
     return live
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Sequence
+from ipaddress import ip_address
 
 import dns.asyncresolver
 import dns.exception
@@ -61,13 +62,14 @@ class World:
         return ""
 
     def own_addresses(self) -> Sequence[str]:
-        """Those that this machine sends from to the world; no packet is sent to find out."""
+        """Those that this machine sends from to the world; no packet is sent to find out. Of IPv6 only what the world
+        can reach; of IPv4 also what a router may lead to."""
         found = []
         for family, anywhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
             with socket.socket(family, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
                 probe.connect((anywhere, 9))
                 found.append(probe.getsockname()[0])
-        return found
+        return [address for address in found if ":" not in address or ip_address(address).is_global]
 
     async def _ask(self, name: str, kind: dns.rdatatype.RdataType) -> Sequence[Rdata]:
         try:

@@ -59,6 +59,11 @@ class Certificates:
         """Those that have a pair, `*.ZONE` among them."""
         return [line.split()[0] for line in (self._directory / "hosts").read_text().splitlines()]
 
+    def has(self, host: str) -> bool:
+        """Whether `host` has a pair, of its own or as a name one label below a zone's."""
+        zone = f"*.{host.partition('.')[2]}"
+        return any(each in (host, zone) for each in self.hosts())
+
     def _list(self) -> None:
         """Write down which pair is whose: a line for each host, with the name of the files behind it."""
         stems = sorted(

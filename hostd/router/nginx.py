@@ -149,6 +149,10 @@ class NginxRouter:
         """The hosts that have a certificate; `*.ZONE` stands for all below it."""
         return self._certificates.hosts()
 
+    def is_certified(self, host: str) -> bool:
+        """Whether TLS clients that ask for `host` are shown a certificate."""
+        return self._certificates.has(host)
+
     async def _start_or_adopt(self) -> None:
         contents = nginx_files(self._config)
         current = self._directory / "version"

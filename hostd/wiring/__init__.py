@@ -161,7 +161,7 @@ def _introduce(settings: Settings, house: House, say: Callable[[str], None]) -> 
     for lack in house.report.lacks:
         say(f"hostd: NOT isolated: {lack}")
     say(f"hostd: {house.report.sleep}")
-    say(f"hostd: apps at {names.scheme}://NAME.{names.base}:{names.port}, git and API at {names.public_url}")
+    say(f"hostd: apps at {names.url_of(f'NAME.{names.base}')}, git and API at {names.public_url}")
     if settings.ssh_port:
         say(f"hostd: git over SSH at {names.ssh_remote('NAME')}")
     if house.token:

@@ -78,7 +78,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
         world=World(settings.dns_resolver, settings.http_port),
         authority=_authority(settings),
         secrets=Secrets.open(data / "key"),
-        names=_names(settings),
+        names=_names(settings, router),
         now=clock,
         limits=Limits(memory_mb=settings.instance_memory_mb),
         builds=asyncio.Semaphore(settings.builds_at_once),
@@ -171,9 +171,15 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _names(settings: Settings) -> Names:
-    scheme, port = ("https", settings.https_port) if settings.https_port else ("http", settings.http_port)
-    return Names(settings.base, scheme, port, settings.public_url, settings.ssh_port)
+def _names(settings: Settings, router: NginxRouter) -> Names:
+    return Names(
+        settings.base,
+        settings.http_port,
+        settings.https_port,
+        settings.public_url,
+        settings.ssh_port,
+        router.is_certified,
+    )
 
 
 def _installation(connection: Connection) -> str:

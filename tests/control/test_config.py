@@ -158,3 +158,20 @@ async def test_the_version_of_a_config_tells_every_change_apart(house: House) ->
         {"A": ConfigVar("1", scopes=RUN | {Scope.BUILD})},
     ]
     assert len({version_of(house.platform, config) for config in configs}) == len(configs)
+
+
+async def test_a_change_that_changes_nothing_makes_no_release(house: House) -> None:
+    await house.deploy()
+    live = await change(house, A="1")
+    assert await change(house, A="1") == live
+    assert await change(house, NEVER_SET=None) == live
+    assert [release.name for release in await house.stored()] == ["v2", "v1"]
+    assert "       nothing changed: no new release" in house.said.lines
+
+
+async def test_flags_alone_are_a_change(house: House) -> None:
+    await house.deploy()
+    await change(house, A="1")
+    secret = {"A": ConfigChange("1", secret=True)}
+    release = await change_config(house.platform, house.app, house.production, house.ada, secret, house.said)
+    assert release and release.number == 3

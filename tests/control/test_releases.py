@@ -9,6 +9,7 @@ from hostd.errors import Conflict, NotFound, Unavailable
 from hostd.model.app import User
 from hostd.model.release import Release, ReleaseState
 from hostd.model.route import ToDirectory, ToInstances
+from hostd.transcript import Transcript
 from tests.control.house import House, changes_of, image_of
 from tests.fakes_control import static_image
 
@@ -104,3 +105,13 @@ async def test_somebody_elses_app_cannot_be_rolled_back(house: House) -> None:
     app = replace(house.app)
     with pytest.raises(NotFound, match="there is no app 'shop'"):
         await rollback(house.platform, app, house.production, User(99, "bob", False), 1, house.said)
+
+
+async def test_who_goes_back_without_a_pause_is_told_of_the_one_there_is(house: House) -> None:
+    await house.deploy()
+    await house.deploy()
+    await back(house, 1)
+    assert any("Deploys are paused" in line for line in house.said.lines)
+    said = Transcript()
+    await rollback(house.platform, house.app, house.production, house.ada, 2, said, pause=False)
+    assert any("Deploys stay paused" in line for line in said.lines)
