@@ -155,18 +155,23 @@ async def _converse(
 
 
 async def _response(reader: asyncio.StreamReader, http: h11.Connection) -> h11.Response | None:
-    """The head of the final answer; None if the connection ended before it."""
-    silent = True
+    """The head of the final answer; None if the connection ended before it.
+
+    Raises h11.RemoteProtocolError at the first bytes that begin no HTTP: more may never come.
+    """
+    begin = b""
     while True:
         event = http.next_event()
         if isinstance(event, h11.Response):
             return event
         if event is h11.NEED_DATA:
             data = await reader.read(65536)
-            if not data and silent:
+            if not data and not begin:
                 return None
+            begin = begin or data
+            if begin[:5] != b"HTTP/"[: len(begin)]:
+                raise h11.RemoteProtocolError("no HTTP")
             http.receive_data(data)
-            silent = False
 
 
 async def _body(reader: asyncio.StreamReader, http: h11.Connection, limit: int) -> bytes:

@@ -36,10 +36,12 @@ def files(command: str, program: str = "") -> dict[str, str]:
     return {**LIMIT, "Procfile": f"web: {command}\n", "program": program}
 
 
-def running(project: Project) -> int:
-    """How many Instances of the App there are."""
+def running(project: Project, process: str) -> int:
+    """How many Instances of a process type of the App there are."""
     records = project.server.data / "data/run/engine/instances"
-    return sum(1 for path in records.iterdir() if path.name.startswith(f"{project.name}-"))
+    return sum(
+        1 for path in records.iterdir() if path.name.startswith(f"{project.name}-production-{process}-")
+    )
 
 
 def logs(project: Project) -> str:
@@ -90,7 +92,7 @@ def test_an_app_that_does_not_get_healthy_is_told_why_and_leaves_nothing(
     assert "\x1b]" not in pushed.output
     assert "\x1b[2J" not in pushed.output
     assert len(pushed.output) < 500_000
-    assert running(project) == 0
+    assert running(project, "web") == 0
     assert project.get().headers["X-Hostd-Error"] == "H81"
     assert project.tip() == ""
 
@@ -119,11 +121,12 @@ def test_a_live_app_that_prints_without_end_serves_and_its_log_counts_what_was_d
 
 
 def test_an_app_that_ignores_sigterm_is_replaced_at_once_and_killed_after_its_grace(project: Project) -> None:
-    deaf = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + ANSWER
-    project.deploy(files("exec python3 program 200", deaf))
+    deaf = "trap '' TERM; sleep 1000 & wait; sleep 1000"
+    both = files("exec python3 program 200", ANSWER)
+    project.deploy(both | {"Procfile": both["Procfile"] + f"worker: {deaf}\n"})
     started = time.monotonic()
     project.deploy(files("exec python3 program 201", ANSWER))
     assert time.monotonic() - started < 15
     assert project.get().status_code == 201
-    wait_for(lambda: running(project) == 1, 60, "the deaf one was not killed")
-    wait_for(lambda: "web did not end within 30 s of SIGTERM and was killed (R12)" in logs(project), 5)
+    wait_for(lambda: running(project, "worker") == 0, 60, "the deaf one was not killed")
+    wait_for(lambda: "worker did not end within 30 s of SIGTERM and was killed (R12)" in logs(project), 5)

@@ -1,6 +1,7 @@
 """When a web Instance counts as healthy, and what is said when it does not get there."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -140,12 +141,11 @@ async def test_one_that_takes_the_connection_and_is_silent_is_told_so() -> None:
 async def test_one_that_listens_for_itself_alone_is_told_the_classic_mistake() -> None:
     engine = FakeEngine()
     there = await engine.start(instance_spec(("serve 200",)))
-    listening = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)  # a port that is free again
-    port = listening.sockets[0].getsockname()[1]
-    listening.close()
-    await listening.wait_closed()
-    engine.listening = lambda _: [f"127.0.0.1:{port}"]  # type: ignore[assignment,method-assign]
-    told = await failure(engine, Instance(there.spec, Endpoint("127.0.0.1", port), there.started_at))
+    with socket.socket() as refusing:  # bound, so that nobody else gets the port, but it does not listen
+        refusing.bind(("127.0.0.1", 0))
+        port = refusing.getsockname()[1]
+        engine.listening = lambda _: [f"127.0.0.1:{port}"]  # type: ignore[assignment,method-assign]
+        told = await failure(engine, Instance(there.spec, Endpoint("127.0.0.1", port), there.started_at))
     assert told.hint == "listen on 0.0.0.0 instead of 127.0.0.1"
 
 
