@@ -46,10 +46,13 @@ async def _serve(settings: Settings, say: Callable[[str], None]) -> None:
         listening(settings.listen_address, settings.listen_port, "HOSTD_LISTEN") as listener,
         _listening_for_ssh(settings) as ssh_listener,
     ):
-        async with open_platform(settings) as house, _git_over_ssh(settings, house, ssh_listener):
+        async with (
+            service.beating(),
+            open_platform(settings) as house,
+            _git_over_ssh(settings, house, ssh_listener),
+        ):
             _on_signals(lambda: None)  # uvicorn takes them, and raises them again once it has ended
             _introduce(settings, house, say)
-            house.platform.later(service.beat())
             app = create_app(house.platform, house.logbook)
             config = uvicorn.Config(
                 app,

@@ -7,7 +7,8 @@ WATCHDOG_USEC microseconds. Without those variables nobody asks, and nothing is 
 import asyncio
 import os
 import socket
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 
 def tell(state: str) -> None:
@@ -19,8 +20,17 @@ def tell(state: str) -> None:
         sender.sendto(state.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
 
 
-async def beat() -> None:
-    """Say for ever that the event loop turns; whoever watches restarts a hostd that no longer says so."""
+@asynccontextmanager
+async def beating() -> AsyncIterator[None]:
+    """Say within, again and again, that the event loop turns; whoever watches restarts a hostd that does not."""
+    task = asyncio.create_task(_beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _beat() -> None:
     interval = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6 / 3  # noqa: TID251 (as above; two may come late)
     while interval:
         tell("WATCHDOG=1")
