@@ -95,14 +95,17 @@ async def open_platform(settings: Settings) -> AsyncIterator[House]:
         await reconcile.recover(platform)
         sleeper = Sleeper(platform, SleepTimes(settings.reclaim_after, settings.stop_after))
         await router.on_wake(sleeper.wake)
-        running.append(_keep_running(sleeper.run(router.requests())))
-        running.append(_keep_running(Liveness(platform).run()))
-        running.append(_keep_running(reconcile.keep_reconciling(platform)))
-        running.append(_keep_running(Scheduler(platform).run()))
-        running.append(_keep_running(keep_looking(platform)))
-        running.append(_keep_running(work_off_deliveries(platform)))
-        running.append(_keep_running(Autoscaler(platform).run()))
-        running.append(_keep_running(keep_certified(platform)))
+        for work in (
+            sleeper.run(router.requests()),
+            Liveness(platform).run(),
+            reconcile.keep_reconciling(platform),
+            Scheduler(platform).run(),
+            keep_looking(platform),
+            work_off_deliveries(platform),
+            Autoscaler(platform).run(),
+            keep_certified(platform),
+        ):
+            running.append(_keep_running(work))
         try:
             yield House(platform, logbook, report, await db.call(_first_token, clock()))
         finally:
