@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hostd.control.launching import Slot, slot_of
+from hostd.control.launching import Slot
 from hostd.control.platform import Platform
 from hostd.control.routing import WEB, route_of
 from hostd.control.watch import Place, Watch
@@ -53,6 +53,11 @@ class Keeper(Watch):
     def changing(self) -> bool:
         """Whether it is just falling asleep or waking, which may have to wait for room."""
         return self._rest.locked()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nobody is changing its Environment, nor it itself: then it may be changed without a wait."""
+        return not self.changing and not self._platform.lock(self.environment).locked()
 
     @property
     def holds(self) -> bool:
@@ -276,8 +281,3 @@ class Keeper(Watch):
             return await self._let_go(list(self.places))
         async with self._rest:
             return await self._let_go([slot for slot in slots if slot in self.places])
-
-
-def adopted(instances: Sequence[Instance]) -> dict[Slot, Instance | None]:
-    """Running Instances by the slot they hold."""
-    return {slot_of(instance): instance for instance in instances}

@@ -166,8 +166,7 @@ async def _repair_routes(platform: Platform) -> None:
     """Of Environments at rest: what could not be published when it changed."""
     table = await platform.router.table()
     for keeper in platform.all_keepers:
-        rests = not keeper.changing and not platform.lock(keeper.environment).locked()
-        if rests and any(table.get(route.host) != route for route in keeper.routes()):
+        if keeper.at_rest and any(table.get(route.host) != route for route in keeper.routes()):
             await keeper.publish()
 
 

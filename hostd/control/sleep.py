@@ -81,15 +81,11 @@ class Sleeper:
             environment = keeper.environment
             after = limits.get(environment.id, PREVIEW_IDLE if environment.preview else 0)
             slept = self._idle(keeper) - after
-            busy = keeper.changing or self._platform.lock(environment).locked()
-            if after and slept >= 0 and not busy and self._due(keeper, slept):
+            if after and slept >= 0 and keeper.at_rest and self._due(keeper, slept):
                 steps.append(self._rest(keeper, slept))
         for former in self._platform.formers.values():
             idle = self._idle(former)
-            busy = (
-                former.changing or self._platform.lock(former.environment).locked()
-            )  # a build takes minutes
-            if idle >= formers.IDLE and not busy:
+            if idle >= formers.IDLE and former.at_rest:
                 steps.append(self._rest_former(former, idle))
         await asyncio.gather(*steps)
         self._forget()
